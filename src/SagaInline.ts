@@ -1,0 +1,325 @@
+/**
+ * Sagas of a few lines inside an Effect program: steps without names or schemas, undone when the scope around them
+ * fails. They die with the process.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { dual } from "effect/Function"
+import * as Option from "effect/Option"
+import type * as Schedule from "effect/Schedule"
+import type { InlineStep } from "./internal/inline.ts"
+import { current, end, enter, InlineLog, register, within } from "./internal/inline.ts"
+import type { AnyEffect } from "./internal/tree.ts"
+import { defaultCompensationTimeoutMillis } from "./internal/unwind.ts"
+import type { CompensationFailed } from "./SagaError.ts"
+import type { SagaScope } from "./SagaScope.ts"
+import type { Attempt } from "./StepContext.ts"
+
+/**
+ * What the compensation of an inline step is told about itself.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface InlineContext {
+  /** 1 for the first try. */
+  readonly attempt: number
+  /** Why the saga unwinds. */
+  readonly cause: Cause.Cause<unknown>
+}
+
+/**
+ * How an inline step is compensated, and what an unknown outcome of its action means.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface InlineOptions<A, E, R> {
+  /** What errors and logs call it. Without it, its position. */
+  readonly name?: string
+  /** Names errors of the action that leave open whether it took place, such as those of `Effect.timeout`. */
+  readonly isUncertain?: (error: E) => boolean
+  /** Asks the participant whether an action of unknown outcome took place. */
+  readonly verify?: Effect.Effect<Option.Option<A>, unknown, R>
+  /**
+   * Given the error of a try, its defect, or `CompensationTimedOut`.
+   *
+   * @default five tries with pauses of 100, 200, 400 and 800 ms
+   */
+  readonly compensationRetry?: Schedule.Schedule<unknown, unknown>
+  /**
+   * The limit of each try.
+   *
+   * @default 30 seconds
+   */
+  readonly compensationTimeout?: Duration.Input
+}
+
+/**
+ * Runs an action and remembers how to undo it if the saga around it fails.
+ *
+ * **When to use**
+ *
+ * Use inside `Saga.scoped` when a later failure must be answered by undoing what this action did.
+ *
+ * **Details**
+ *
+ * A typed failure of the action means that nothing happened. An action that is cut off (an interruption, a defect) has
+ * an unknown outcome: with `whenUncertain: "compensate"` its compensation runs too and is given an `Attempt`; with
+ * `"stuck"` nothing is compensated and the saga fails with `CompensationFailed`; otherwise it is reported. The
+ * compensation runs with the services that the action had.
+ *
+ * **Gotchas**
+ *
+ * `Effect.timeout` inside turns a cut-off action into a typed failure, which says "it did not happen": name it in
+ * `isUncertain`. `Effect.race` and `Effect.timeoutOption` around a step drop its success while the saga goes on: use
+ * `Saga.race` and `Saga.timeoutOption`. A crash of the process loses everything: nothing is compensated.
+ *
+ * **Example** (Reserving a seat)
+ *
+ * ```ts
+ * import { Saga } from "effect-saga"
+ * import { Effect } from "effect"
+ *
+ * const done: Array<string> = []
+ * const program = Saga.scoped(Effect.gen(function*() {
+ *   yield* Effect.sync(() => done.push("reserve")).pipe(
+ *     Saga.withCompensation(() => Effect.sync(() => done.push("release")))
+ *   )
+ *   return yield* Effect.fail("declined")
+ * }))
+ * Effect.runSync(Effect.flip(program)) // => "declined"
+ * done // => ["reserve", "release"]
+ * ```
+ *
+ * @category inline
+ * @since 0.1.0
+ */
+export const withCompensation: {
+  <A, E, CE, CR, VR = never>(
+    compensation: (attempt: Attempt<A>, context: InlineContext) => Effect.Effect<unknown, CE, CR>,
+    options: InlineOptions<NoInfer<A>, NoInfer<E>, VR> & { readonly whenUncertain: "compensate" }
+  ): <R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | CR | VR | SagaScope>
+  <A, E, CE, CR, VR = never>(
+    compensation: (result: A, context: InlineContext) => Effect.Effect<unknown, CE, CR>,
+    options?: InlineOptions<NoInfer<A>, NoInfer<E>, VR> & { readonly whenUncertain?: "report" | "stuck" }
+  ): <R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | CR | VR | SagaScope>
+  <A, E, R, CE, CR, VR = never>(
+    self: Effect.Effect<A, E, R>,
+    compensation: (attempt: Attempt<A>, context: InlineContext) => Effect.Effect<unknown, CE, CR>,
+    options: InlineOptions<NoInfer<A>, NoInfer<E>, VR> & { readonly whenUncertain: "compensate" }
+  ): Effect.Effect<A, E, R | CR | VR | SagaScope>
+  <A, E, R, CE, CR, VR = never>(
+    self: Effect.Effect<A, E, R>,
+    compensation: (result: A, context: InlineContext) => Effect.Effect<unknown, CE, CR>,
+    options?: InlineOptions<NoInfer<A>, NoInfer<E>, VR> & { readonly whenUncertain?: "report" | "stuck" }
+  ): Effect.Effect<A, E, R | CR | VR | SagaScope>
+} = dual(
+  (args) => Effect.isEffect(args[0]),
+  (self: AnyEffect, compensation: InlineStep["compensation"], options?: Erased) =>
+    register(self, stepOf(compensation, options))
+)
+
+/** The options of a step, with types taken off. */
+interface Erased extends InlineOptions<unknown, unknown, never> {
+  readonly whenUncertain?: InlineStep["whenUncertain"]
+}
+
+const stepOf = (compensation: InlineStep["compensation"], options: Erased | undefined): InlineStep => ({
+  name: options?.name,
+  compensation,
+  whenUncertain: options?.whenUncertain ?? "report",
+  isUncertain: options?.isUncertain,
+  verify: options?.verify,
+  compensationRetry: options?.compensationRetry,
+  compensationTimeoutMillis: options?.compensationTimeout === undefined
+    ? defaultCompensationTimeoutMillis
+    : Duration.toMillis(options.compensationTimeout)
+})
+
+/**
+ * Runs an effect as a saga: when it fails or is interrupted, what its steps did is undone in reverse. When it succeeds
+ * nothing is undone, also not by a saga around it.
+ *
+ * **Details**
+ *
+ * The caller gets the error of the effect, unchanged. When a compensation fails to its last try, the others still run
+ * and the caller gets one `CompensationFailed`. An interruption waits for the unwind.
+ *
+ * **Gotchas**
+ *
+ * Join the fibers that run steps before the end: a step that is started later is a defect `SagaScopeClosed`, and one
+ * that ends after its saga has failed is undone at once, in its own fiber.
+ *
+ * **Example** (Two steps and a failure)
+ *
+ * ```ts
+ * import { Saga } from "effect-saga"
+ * import { Effect } from "effect"
+ *
+ * const undone: Array<string> = []
+ * const step = (name: string) =>
+ *   Effect.succeed(name).pipe(Saga.withCompensation((name) => Effect.sync(() => undone.push(name))))
+ * const program = step("flight").pipe(Effect.andThen(step("hotel")), Effect.andThen(Effect.fail("no car")), Saga.scoped)
+ * Effect.runSync(Effect.flip(program)) // => "no car"
+ * undone // => ["hotel", "flight"]
+ * ```
+ *
+ * @category inline
+ * @since 0.1.0
+ */
+export const scoped = <A, E, R>(
+  self: Effect.Effect<A, E, R>
+): Effect.Effect<A, E | CompensationFailed<E>, Exclude<R, SagaScope>> =>
+  within(self, (log) => {
+    log.state = "Committed"
+    return undefined
+  })
+
+/**
+ * Runs an effect as a part of the saga around it: when it fails, its own steps are undone at once; when it succeeds,
+ * they can still be undone by the saga around it.
+ *
+ * **When to use**
+ *
+ * Use to try something whose failure the saga survives, such as a cheaper supplier.
+ *
+ * **Example** (Another supplier)
+ *
+ * ```ts
+ * import { Saga } from "effect-saga"
+ * import { Effect } from "effect"
+ *
+ * const undone: Array<string> = []
+ * const reserve = (name: string) =>
+ *   Effect.succeed(name).pipe(Saga.withCompensation((name) => Effect.sync(() => undone.push(name))))
+ * const cheap = reserve("cheap").pipe(Effect.andThen(Effect.fail("sold out")), Saga.joined)
+ * const program = cheap.pipe(Effect.catch(() => Saga.joined(reserve("dear"))), Saga.scoped)
+ * Effect.runSync(program) // => "dear"
+ * undone // => ["cheap"]
+ * ```
+ *
+ * @category inline
+ * @since 0.1.0
+ */
+export const joined = <A, E, R>(
+  self: Effect.Effect<A, E, R>
+): Effect.Effect<A, E | CompensationFailed<E>, R | SagaScope> =>
+  within(self, (log, fiber) => current(fiber).adopt(log)) as Effect.Effect<A, E | CompensationFailed<E>, R | SagaScope>
+
+/**
+ * Runs two effects side by side and takes the first success, as `Effect.race` does. What the steps of the other one did
+ * is undone, also when it had succeeded by then; what the winner did stays undoable by the saga around.
+ *
+ * **Example** (Two carriers, one of them is enough)
+ *
+ * ```ts
+ * import { Saga } from "effect-saga"
+ * import { Effect } from "effect"
+ *
+ * const undone: Array<string> = []
+ * const ask = (name: string, millis: number) =>
+ *   Effect.succeed(name).pipe(
+ *     Saga.withCompensation((name) => Effect.sync(() => undone.push(name))),
+ *     Effect.tap(Effect.sleep(millis))
+ *   )
+ * await Effect.runPromise(Saga.scoped(Saga.race(ask("fast", 1), ask("slow", 1_000)))) // => "fast"
+ * undone // => ["slow"]
+ * ```
+ *
+ * @category inline
+ * @since 0.1.0
+ */
+export const race: {
+  <A2, E2, R2>(
+    that: Effect.Effect<A2, E2, R2>
+  ): <A, E, R>(
+    self: Effect.Effect<A, E, R>
+  ) => Effect.Effect<A | A2, E | E2 | CompensationFailed<E | E2>, R | R2 | SagaScope>
+  <A, E, R, A2, E2, R2>(
+    self: Effect.Effect<A, E, R>,
+    that: Effect.Effect<A2, E2, R2>
+  ): Effect.Effect<A | A2, E | E2 | CompensationFailed<E | E2>, R | R2 | SagaScope>
+} = dual(
+  2,
+  (self: AnyEffect, that: AnyEffect) => competing([self, that], ([first, second]) => Effect.race(first!, second!))
+)
+
+/**
+ * Runs an effect with a limit. When the limit passes, what its steps did is undone, and the result is `None`.
+ *
+ * **Example** (Not waiting for the slow supplier)
+ *
+ * ```ts
+ * import { Saga } from "effect-saga"
+ * import { Effect, Option } from "effect"
+ *
+ * const undone: Array<string> = []
+ * const slow = Effect.succeed("slow").pipe(
+ *   Saga.withCompensation((name) => Effect.sync(() => undone.push(name))),
+ *   Effect.andThen(Effect.never)
+ * )
+ * const answer = await Effect.runPromise(Saga.scoped(Saga.timeoutOption(slow, "5 millis")))
+ * Option.isNone(answer) // => true
+ * undone // => ["slow"]
+ * ```
+ *
+ * @category inline
+ * @since 0.1.0
+ */
+export const timeoutOption: {
+  (
+    duration: Duration.Input
+  ): <A, E, R>(
+    self: Effect.Effect<A, E, R>
+  ) => Effect.Effect<Option.Option<A>, E | CompensationFailed<E>, R | SagaScope>
+  <A, E, R>(
+    self: Effect.Effect<A, E, R>,
+    duration: Duration.Input
+  ): Effect.Effect<Option.Option<A>, E | CompensationFailed<E>, R | SagaScope>
+} = dual(2, (self: AnyEffect, duration: Duration.Input) =>
+  Effect.map(
+    competing([self], ([only]) =>
+      Effect.map(Effect.timeoutOption(only!, duration), (answer) =>
+        Option.isNone(answer)
+          ? { log: undefined, value: answer }
+          : { log: answer.value.log, value: Option.some(answer.value.value) })),
+    (answer) => answer as Option.Option<unknown>
+  ))
+
+/** What a contestant returned, and the log of what it did. */
+interface Answer {
+  readonly log: InlineLog | undefined
+  readonly value: unknown
+}
+
+/** Runs contestants, each with a log of its own: the winner's joins the saga around, the others' are undone. */
+const competing = (
+  contestants: ReadonlyArray<AnyEffect>,
+  run: (contestants: ReadonlyArray<Effect.Effect<Answer, unknown>>) => Effect.Effect<Answer, unknown>
+): AnyEffect =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.withFiber((fiber) => {
+      const logs = contestants.map(() => new InlineLog(fiber.context))
+      const entered = contestants.map((self, index) =>
+        Effect.map(enter(self, logs[index]!), (value): Answer => ({ log: logs[index]!, value }))
+      )
+      const drop = (dropped: ReadonlyArray<InlineLog>, cause: Cause.Cause<unknown>) =>
+        Effect.flatMap(
+          Effect.forEach(dropped, (log) => Effect.exit(end(log, cause))),
+          (exits) => exits.find(Exit.isFailure) ?? Effect.void
+        )
+      return Effect.matchCauseEffect(restore(run(entered)), {
+        onFailure: (cause) => Effect.andThen(drop([...logs].reverse(), cause), Effect.failCause(cause)),
+        onSuccess: (answer) => {
+          const adopted = answer.log === undefined ? undefined : current(fiber).adopt(answer.log)
+          const dropped = drop(logs.filter((log) => log !== answer.log), Cause.interrupt())
+          return Effect.as(adopted === undefined ? dropped : Effect.andThen(adopted, dropped), answer.value)
+        }
+      })
+    })
+  )

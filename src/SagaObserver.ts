@@ -1,0 +1,112 @@
+/**
+ * Watching executions: who observes is told every fact of every execution in its reach, in order, when it is recorded.
+ *
+ * An observer cannot change a run: it is called synchronously, what it returns is ignored, and one that throws is told
+ * no more of that execution. Without an observer no fact is made.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import type { SagaEvent } from "./SagaEvent.ts"
+import type { StepPath } from "./StepPath.ts"
+
+/**
+ * The execution that is watched.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ObservedExecution {
+  readonly executionId: string
+  readonly saga: string
+  readonly version: number
+  /** The services around the run: its tracer, its loggers, its log annotations. */
+  readonly context: Context.Context<never>
+}
+
+/**
+ * What an observer does with the facts of one execution.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Watch {
+  readonly onEvent: (event: SagaEvent) => void
+  /** Runs an action or a compensation inside what was opened for it when it started, such as a span. */
+  readonly around?: <A, E, R>(
+    effect: Effect.Effect<A, E, R>,
+    path: StepPath,
+    kind: "action" | "compensation"
+  ) => Effect.Effect<A, E, R>
+}
+
+/**
+ * Watches executions.
+ *
+ * **Example** (Counting what is compensated)
+ *
+ * ```ts
+ * import type { SagaObserver } from "effect-saga"
+ *
+ * let compensated = 0
+ * const counting: SagaObserver.SagaObserver = {
+ *   observe: () => ({
+ *     onEvent: (event) => {
+ *       if (event._tag === "CompensationSucceeded") compensated++
+ *     }
+ *   })
+ * }
+ * ```
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SagaObserver {
+  /** Called once for each execution, when it starts. */
+  readonly observe: (execution: ObservedExecution) => Watch
+}
+
+/**
+ * The observers of the sagas that run here: none unless `layer` adds some.
+ *
+ * @category references
+ * @since 0.1.0
+ */
+export const Observers: Context.Reference<ReadonlyArray<SagaObserver>> = Context.Reference<
+  ReadonlyArray<SagaObserver>
+>("effect-saga/SagaObserver/Observers", { defaultValue: () => [] })
+
+/**
+ * Adds observers to those that are there already. One that has to be set up is given as an Effect; its scope is the
+ * layer's.
+ *
+ * **Example** (Observing every saga of a program)
+ *
+ * ```ts
+ * import { SagaObserver } from "effect-saga"
+ * import { Effect } from "effect"
+ *
+ * const seen: Array<string> = []
+ * const Watching = SagaObserver.layer([
+ *   { observe: () => ({ onEvent: (event) => void seen.push(event._tag) }) }
+ * ])
+ * const program = Effect.void.pipe(Effect.provide(Watching))
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = <E = never, R = never>(
+  observers: ReadonlyArray<SagaObserver | Effect.Effect<SagaObserver, E, R>>
+): Layer.Layer<never, E, Exclude<R, Scope.Scope>> =>
+  Layer.effectContext(Effect.gen(function*() {
+    const existing = yield* Observers
+    const added = yield* Effect.forEach(
+      observers,
+      (observer) => Effect.isEffect(observer) ? observer : Effect.succeed(observer)
+    )
+    return Context.make(Observers, [...existing, ...added]) as Context.Context<never>
+  }))

@@ -1,0 +1,339 @@
+/**
+ * The state of an execution, folded from its facts. Nobody assigns a state; one table says which fact may follow which,
+ * and a fact that may not is a value, `HistoryMismatch`, never a throw.
+ *
+ * @since 0.1.0
+ */
+import type * as Cause from "effect/Cause"
+import * as Data from "effect/Data"
+import * as HashMap from "effect/HashMap"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import type { UncertainReason } from "./SagaError.ts"
+import type { SagaEvent } from "./SagaEvent.ts"
+import type { StepPath } from "./StepPath.ts"
+
+/**
+ * Where a step stands.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type StepStatus =
+  | "Started"
+  | "Succeeded"
+  | "Failed"
+  | "Uncertain"
+  | "Compensating"
+  | "Compensated"
+  | "CompensationFailed"
+
+/**
+ * What the facts say of one step.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface StepState {
+  readonly status: StepStatus
+  readonly startedAtMillis: number
+  /** Attempts of the action that have ended. */
+  readonly attempts: number
+  /** Tries of the compensation that have ended. */
+  readonly compensationAttempts: number
+  readonly result: unknown
+  /** Why the last attempt of the action, or the last try of the compensation, did not succeed. */
+  readonly cause: Cause.Cause<unknown> | undefined
+  /** Why the outcome of the action is unknown, and what is done about it. */
+  readonly uncertain: {
+    readonly reason: UncertainReason
+    readonly treatment: "report" | "compensate" | "stuck"
+  } | undefined
+}
+
+/**
+ * What was decided, once, at a node.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Decision = Extract<SagaEvent, { readonly _tag: "BranchChosen" | "ItemsListed" | "NestedStarted" }>
+
+/**
+ * Where an execution stands. `Waiting` is `Running` with nothing in flight but timers.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type SagaStatus =
+  | "NotStarted"
+  | "Running"
+  | "Waiting"
+  | "Compensating"
+  | "Stuck"
+  | "Succeeded"
+  | "Compensated"
+
+/**
+ * What the facts say of an execution.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SagaState {
+  readonly status: SagaStatus
+  readonly saga: string
+  readonly version: number
+  readonly payload: unknown
+  readonly result: unknown
+  /** Why it unwinds or was compensated. */
+  readonly cause: Cause.Cause<unknown> | undefined
+  /** The paths that need a person. */
+  readonly open: ReadonlyArray<StepPath>
+  readonly steps: HashMap.HashMap<StepPath, StepState>
+  readonly decisions: HashMap.HashMap<StepPath, Decision>
+  /** When each timer that has not fired is due. */
+  readonly timers: HashMap.HashMap<StepPath, number>
+  /** The save-points that unwind, and those that have fallen back to their second way. */
+  readonly unwinding: HashMap.HashMap<StepPath, "Unwinding" | "FellBack">
+  /** Actions and compensations that have started and not ended. */
+  readonly inFlight: number
+}
+
+/**
+ * A fact that cannot follow the facts before it.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class HistoryMismatch extends Data.TaggedError("HistoryMismatch")<{
+  readonly event: SagaEvent
+  readonly problem: string
+}> {
+  override get message(): string {
+    return `The fact ${this.event._tag}${"path" in this.event ? ` of "${this.event.path}"` : ""} ${this.problem}`
+  }
+}
+
+/**
+ * The state before the first fact.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const empty: SagaState = {
+  status: "NotStarted",
+  saga: "",
+  version: 0,
+  payload: undefined,
+  result: undefined,
+  cause: undefined,
+  open: [],
+  steps: HashMap.empty(),
+  decisions: HashMap.empty(),
+  timers: HashMap.empty(),
+  unwinding: HashMap.empty(),
+  inFlight: 0
+}
+
+type Fact<Tag extends SagaEvent["_tag"]> = Extract<SagaEvent, { readonly _tag: Tag }>
+type StepFact = Fact<
+  | "StepSucceeded"
+  | "StepAttemptFailed"
+  | "StepFailed"
+  | "StepUncertain"
+  | "CompensationStarted"
+  | "CompensationSucceeded"
+  | "CompensationAttemptFailed"
+  | "CompensationFailed"
+>
+
+/** Which statuses a fact of a step may follow, and which it leads to. */
+const steps: { readonly [Tag in StepFact["_tag"]]: readonly [from: ReadonlyArray<StepStatus>, to: StepStatus] } = {
+  StepSucceeded: [["Started"], "Succeeded"],
+  StepAttemptFailed: [["Started"], "Started"],
+  StepFailed: [["Started"], "Failed"],
+  StepUncertain: [["Started"], "Uncertain"],
+  CompensationStarted: [["Succeeded", "Uncertain"], "Compensating"],
+  CompensationSucceeded: [["Compensating"], "Compensated"],
+  CompensationAttemptFailed: [["Compensating"], "Compensating"],
+  CompensationFailed: [["Compensating"], "CompensationFailed"]
+}
+
+/**
+ * The state after one more fact.
+ *
+ * **Example** (A step that succeeds)
+ *
+ * ```ts
+ * import { SagaState } from "effect-saga"
+ * import { Result } from "effect"
+ *
+ * const state = SagaState.fold([
+ *   { _tag: "SagaStarted", atMillis: 0, saga: "Trip", version: 1, payload: {} },
+ *   { _tag: "StepStarted", atMillis: 1, path: "seat" },
+ *   { _tag: "StepSucceeded", atMillis: 2, path: "seat", attempts: 1, result: "1A" }
+ * ])
+ * Result.map(state, (state) => state.status) // => Result.succeed("Running")
+ * ```
+ *
+ * @category folding
+ * @since 0.1.0
+ */
+export const apply = (state: SagaState, event: SagaEvent): Result.Result<SagaState, HistoryMismatch> => {
+  const mismatch = (problem: string) => Result.fail(new HistoryMismatch({ event, problem }))
+  if (event._tag === "SagaStarted") {
+    if (state.status !== "NotStarted") return mismatch("is not the first one")
+    const { payload, saga, version } = event
+    return Result.succeed({ ...state, status: "Running", saga, version, payload })
+  }
+  const moving = state.status === "Running" || state.status === "Waiting" || state.status === "Compensating"
+  if (!moving) return mismatch(`cannot follow when the execution is ${state.status}`)
+  switch (event._tag) {
+    case "StepStarted": {
+      const problem = notForward(state, event.path)
+      if (problem !== undefined) return mismatch(problem)
+      if (HashMap.has(state.steps, event.path)) return mismatch("is the second of its step")
+      const step: StepState = {
+        status: "Started",
+        startedAtMillis: event.atMillis,
+        attempts: 0,
+        compensationAttempts: 0,
+        result: undefined,
+        cause: undefined,
+        uncertain: undefined
+      }
+      return Result.succeed(settle(state, { steps: HashMap.set(state.steps, event.path, step) }, 1))
+    }
+    case "StepSucceeded":
+    case "StepAttemptFailed":
+    case "StepFailed":
+    case "StepUncertain":
+    case "CompensationStarted":
+    case "CompensationSucceeded":
+    case "CompensationAttemptFailed":
+    case "CompensationFailed":
+      return applyToStep(state, event, mismatch)
+    case "BranchChosen":
+    case "ItemsListed":
+    case "NestedStarted": {
+      const problem = notForward(state, event.path)
+      if (problem !== undefined) return mismatch(problem)
+      if (HashMap.has(state.decisions, event.path)) return mismatch("decides again what is decided")
+      return Result.succeed({ ...state, decisions: HashMap.set(state.decisions, event.path, event) })
+    }
+    case "TimerSet": {
+      const problem = notForward(state, event.path)
+      if (problem !== undefined) return mismatch(problem)
+      return Result.succeed(settle(state, { timers: HashMap.set(state.timers, event.path, event.fireAtMillis) }, 0))
+    }
+    case "TimerFired":
+      if (!HashMap.has(state.timers, event.path)) return mismatch("is of a timer that is not set")
+      return Result.succeed(settle(state, { timers: HashMap.remove(state.timers, event.path) }, 0))
+    case "UnwindStarted":
+      if (HashMap.has(state.unwinding, event.scope)) return mismatch(`starts again what unwinds at "${event.scope}"`)
+      return Result.succeed({
+        ...state,
+        unwinding: HashMap.set(state.unwinding, event.scope, "Unwinding" as const),
+        ...(event.scope === "" ? { status: "Compensating" as const, cause: event.cause, timers: HashMap.empty() } : {})
+      })
+    case "FellBack":
+      if (!isUnwinding(state, event.path)) return mismatch("is of a save-point that does not unwind")
+      return Result.succeed({ ...state, unwinding: HashMap.set(state.unwinding, event.path, "FellBack" as const) })
+    case "SagaSucceeded":
+      if (state.status === "Compensating") return mismatch("cannot follow an unwind")
+      if (state.inFlight > 0) return mismatch("cannot follow while something is in flight")
+      return Result.succeed({ ...state, status: "Succeeded", result: event.result })
+    case "SagaCompensated":
+      if (state.status !== "Compensating") return mismatch("needs an unwind before it")
+      if (state.inFlight > 0) return mismatch("cannot follow while something is in flight")
+      if (HashMap.some(state.steps, (step) => step.status === "CompensationFailed")) {
+        return mismatch("cannot follow a compensation that failed")
+      }
+      return Result.succeed({ ...state, status: "Compensated", open: event.uncertain })
+    case "SagaStuck":
+      if (state.inFlight > 0) return mismatch("cannot follow while something is in flight")
+      return Result.succeed({ ...state, status: "Stuck", open: event.open })
+  }
+}
+
+/**
+ * The state after all these facts, or the first fact that does not fit.
+ *
+ * @category folding
+ * @since 0.1.0
+ */
+export const fold = (events: Iterable<SagaEvent>): Result.Result<SagaState, HistoryMismatch> => {
+  let state = empty
+  for (const event of events) {
+    const next = apply(state, event)
+    if (Result.isFailure(next)) return next
+    state = next.success
+  }
+  return Result.succeed(state)
+}
+
+const applyToStep = (
+  state: SagaState,
+  event: StepFact,
+  mismatch: (problem: string) => Result.Result<never, HistoryMismatch>
+): Result.Result<SagaState, HistoryMismatch> => {
+  const step = Option.getOrUndefined(HashMap.get(state.steps, event.path))
+  if (step === undefined) return mismatch("is of a step that has not started")
+  const [from, status] = steps[event._tag]
+  if (!from.includes(step.status)) return mismatch(`cannot follow when the step is ${step.status}`)
+  const to = (change: Partial<StepState>, inFlight: number) =>
+    Result.succeed(
+      settle(state, { steps: HashMap.set(state.steps, event.path, { ...step, ...change, status }) }, inFlight)
+    )
+  switch (event._tag) {
+    case "StepSucceeded":
+      return to({ attempts: event.attempts, result: event.result, cause: undefined }, -1)
+    case "StepAttemptFailed":
+      return to({ attempts: event.attempt, cause: event.cause }, 0)
+    case "StepFailed":
+      return to({ attempts: event.attempts, cause: event.cause }, -1)
+    case "StepUncertain": {
+      const uncertain = { reason: event.reason, treatment: event.treatment }
+      return to({ attempts: event.attempts, cause: event.cause, uncertain }, -1)
+    }
+    case "CompensationStarted":
+      if (!covered(state, event.path)) return mismatch("has no unwind that it is a part of")
+      if (step.uncertain !== undefined && step.uncertain.treatment !== "compensate") {
+        return mismatch(`cannot follow: a step of unknown outcome with treatment "${step.uncertain.treatment}"`)
+      }
+      return to({}, 1)
+    case "CompensationAttemptFailed":
+      return to({ compensationAttempts: event.attempt, cause: event.cause }, 0)
+    case "CompensationSucceeded":
+      return to({ compensationAttempts: event.attempts }, -1)
+    case "CompensationFailed":
+      return to({ compensationAttempts: event.attempts, cause: event.cause }, -1)
+  }
+}
+
+/** Why nothing may go forward at a path; undefined when it may. */
+const notForward = (state: SagaState, path: StepPath): string | undefined => {
+  if (state.status === "Compensating") return "cannot follow when the execution is Compensating"
+  for (const [scope, is] of state.unwinding) {
+    if (!path.startsWith(`${scope}/first/`) && (is === "FellBack" || !path.startsWith(`${scope}/`))) continue
+    return `cannot follow the unwind of "${scope}"`
+  }
+  return undefined
+}
+
+const isUnwinding = (state: SagaState, scope: StepPath): boolean =>
+  Option.contains(HashMap.get(state.unwinding, scope), "Unwinding")
+
+const covered = (state: SagaState, path: StepPath): boolean =>
+  HashMap.some(
+    state.unwinding,
+    (is, scope) => is === "Unwinding" && (scope === "" || path.startsWith(`${scope}/first/`))
+  )
+
+/** The state with a change, and with what follows from it: how much is in flight, and whether it waits. */
+const settle = (state: SagaState, change: Partial<SagaState>, started: number): SagaState => {
+  const next = { ...state, ...change, inFlight: state.inFlight + started }
+  if (next.status === "Compensating") return next
+  return { ...next, status: next.inFlight === 0 && HashMap.size(next.timers) > 0 ? "Waiting" : "Running" }
+}

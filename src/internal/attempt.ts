@@ -1,0 +1,188 @@
+/**
+ * One action through all its attempts: limits, retries, and the question whether it took place when it was cut off. It
+ * ends with what is known of the action and never fails; it records attempts, not outcomes.
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { identity } from "effect/Function"
+import * as Option from "effect/Option"
+import * as Pull from "effect/Pull"
+import * as Schedule from "effect/Schedule"
+import type { UncertainReason } from "../SagaError.ts"
+import { StepTimedOut } from "../SagaError.ts"
+import type { StepContext } from "../StepContext.ts"
+import type { StopSignal } from "./signal.ts"
+import type { AnyEffect, AnySchedule, State, StepNode } from "./tree.ts"
+import type { Ended, Restore } from "./wait.ts"
+import { delay, isTyped, withLimit } from "./wait.ts"
+
+/** What is known of an action when all its attempts are over. */
+export type Settled =
+  | { readonly _tag: "Succeeded"; readonly attempts: number; readonly result: unknown }
+  /** It did not take place. */
+  | { readonly _tag: "Failed"; readonly attempts: number; readonly cause: Cause.Cause<unknown> }
+  | {
+    readonly _tag: "Unknown"
+    readonly attempts: number
+    readonly cause: Cause.Cause<unknown>
+    readonly reason: UncertainReason
+  }
+
+/** What an action needs of the saga around it. */
+export interface Surroundings {
+  readonly state: State
+  readonly signal: StopSignal
+  readonly restore: Restore
+  readonly contextOf: (attempt: number) => StepContext
+  /** Runs the action in the span of its step. */
+  readonly inSpan: ((action: AnyEffect) => AnyEffect) | undefined
+  readonly attemptFailed: (
+    attempt: number,
+    cause: Cause.Cause<unknown>,
+    nextAtMillis: number
+  ) => Effect.Effect<void> | undefined
+}
+
+/** Why the end of an attempt leaves the outcome open; undefined when its cause says that it did not take place. */
+export const reasonOf = (
+  step: StepNode,
+  cause: Cause.Cause<unknown>,
+  timedOut: boolean
+): UncertainReason | undefined => {
+  if (step.kind === "check") return undefined
+  if (!isTyped(cause)) return timedOut ? "TimedOut" : Cause.hasInterrupts(cause) ? "Interrupted" : "Died"
+  if (step.isUncertain === undefined) return undefined
+  return cause.reasons.some((reason) => Cause.isFailReason(reason) && step.isUncertain!(reason.error))
+    ? "DeclaredByError"
+    : undefined
+}
+
+/** The next delay of a schedule in milliseconds; undefined when it has ended. */
+export type NextDelay = (input: unknown) => Effect.Effect<number | undefined>
+
+/** Starts a schedule that is stepped by hand, so that the time of the next try is known before it is waited for. */
+export const delays = (schedule: AnySchedule): Effect.Effect<NextDelay> =>
+  Effect.map(
+    Schedule.toStep(schedule),
+    (step) => (input) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) =>
+        Pull.matchEffect(step(now, input), {
+          onSuccess: ([, duration]) => Effect.succeed<number | undefined>(Duration.toMillis(duration)),
+          onFailure: (cause) => Effect.failCause(cause),
+          onDone: () => Effect.succeed(undefined)
+        }))
+  )
+
+/** The cause of a cut-off attempt in place of the bare interruption: the limit, as the step's own error if it has one. */
+const timeoutCause = (step: StepNode, path: string, cause: Cause.Cause<unknown>): Cause.Cause<unknown> => {
+  const error = new StepTimedOut({ path, limitMillis: step.timeoutMillis ?? 0 })
+  const limit = step.timeoutError === undefined ? Cause.die(error) : Cause.fail(step.timeoutError())
+  return Cause.combine(limit, Cause.fromReasons(cause.reasons.filter((reason) => !Cause.isInterruptReason(reason))))
+}
+
+const once = (step: StepNode, action: AnyEffect, around: Surroundings): Effect.Effect<Ended<unknown>> => {
+  const restore: Restore = step.interruptible ? around.restore : identity
+  return step.timeoutMillis === undefined
+    ? Effect.map(Effect.exit(restore(action)), (exit) => ({ exit, timedOut: false }))
+    : withLimit(action, step.timeoutMillis, restore)
+}
+
+/** Whether a failed attempt may be followed by another one. */
+const retryable = (step: StepNode, cause: Cause.Cause<unknown>, reason: UncertainReason | undefined): boolean => {
+  if (step.retry === undefined || Cause.hasInterruptsOnly(cause)) return false
+  if (reason === undefined) return isTyped(cause)
+  if (step.delivery === "at-most-once") return false
+  // Forward recovery has nothing but another try; a compensatable step that died is left to its compensation.
+  return reason === "Died" ? step.kind === "pivot" || step.kind === "retriable" : true
+}
+
+/** Asks the participant about an action of unknown outcome. Whatever goes wrong with the question leaves it unknown. */
+const ask = (
+  step: StepNode,
+  around: Surroundings,
+  unknown: Extract<Settled, { readonly _tag: "Unknown" }>
+): Effect.Effect<Settled> => {
+  const verify = step.verify
+  if (verify === undefined) return Effect.succeed(unknown)
+  const { attempts, cause } = unknown
+  const question = Effect.suspend(() => verify(around.state, around.contextOf(attempts)))
+  const limit = step.timeoutMillis ?? step.compensationTimeoutMillis
+  return Effect.map(withLimit(question, limit, identity), ({ exit }): Settled => {
+    if (Exit.isFailure(exit)) return { ...unknown, cause: Cause.combine(cause, toDefects(exit.cause)) }
+    return Option.match(exit.value, {
+      onNone: () => ({ _tag: "Failed", attempts, cause }),
+      onSome: (result) => ({ _tag: "Succeeded", attempts, result })
+    })
+  })
+}
+
+/** The failure of a question is not an error of the step: it is kept beside it as a defect. */
+const toDefects = (cause: Cause.Cause<unknown>): Cause.Cause<never> =>
+  Cause.fromReasons(
+    cause.reasons.map((reason) => Cause.isFailReason(reason) ? Cause.makeDieReason(reason.error) : reason)
+  )
+
+/** Runs an action through its attempts. Call it in an uninterruptible region. */
+export const settle = (step: StepNode, around: Surroundings): Effect.Effect<Settled> => {
+  let next: NextDelay | undefined
+  // What cut off an earlier attempt: from then on a typed failure does not say that nothing took place.
+  let earlier: UncertainReason | undefined
+  let attempts = 0
+  let last: Cause.Cause<unknown> = Cause.empty
+
+  const conclude = (attempts: number, cause: Cause.Cause<unknown>, reason: UncertainReason | undefined) =>
+    reason === undefined
+      ? Effect.succeed<Settled>({ _tag: "Failed", attempts, cause })
+      : ask(step, around, { _tag: "Unknown", attempts, cause, reason })
+
+  const attempt = (number: number): Effect.Effect<Settled> => {
+    attempts = number
+    const context = around.contextOf(number)
+    const plain = Effect.suspend(() => step.action(around.state, context))
+    const action = around.inSpan === undefined ? plain : around.inSpan(plain)
+    return Effect.flatMap(once(step, action, around), ({ exit, timedOut }) => {
+      if (Exit.isSuccess(exit)) {
+        return Effect.succeed<Settled>({ _tag: "Succeeded", attempts: number, result: exit.value })
+      }
+      const typed = isTyped(exit.cause)
+      const reason = reasonOf(step, exit.cause, timedOut)
+      const cause = timedOut && !typed ? timeoutCause(step, context.path, exit.cause) : exit.cause
+      const known = reason ?? earlier
+      last = cause
+      if (reason !== undefined) earlier = reason
+      if (!retryable(step, cause, reason)) return conclude(number, cause, known)
+      const input = timedOut && !typed
+        ? new StepTimedOut({ path: context.path, limitMillis: step.timeoutMillis ?? 0 })
+        : Cause.squash(cause)
+      return again(number, cause, known, input)
+    })
+  }
+
+  const again = (
+    number: number,
+    cause: Cause.Cause<unknown>,
+    reason: UncertainReason | undefined,
+    input: unknown
+  ): Effect.Effect<Settled> =>
+    Effect.gen(function*() {
+      next ??= yield* delays(step.retry!)
+      const millis = around.signal.stopped ? undefined : yield* next(input)
+      if (millis === undefined) return yield* conclude(number, cause, reason)
+      const now = yield* Clock.currentTimeMillis
+      const recorded = around.attemptFailed(number, cause, now + millis)
+      if (recorded !== undefined) yield* recorded
+      const waited = yield* delay(millis, around.signal, around.restore)
+      return yield* waited ? attempt(number + 1) : conclude(number, cause, reason)
+    })
+
+  // What the step's own predicates, errors and schedules throw ends here, so that no step is ever lost.
+  return Effect.catchCause(attempt(1), (defect) =>
+    Effect.succeed<Settled>(
+      step.kind === "check"
+        ? { _tag: "Failed", attempts, cause: Cause.combine(last, defect) }
+        : { _tag: "Unknown", attempts, cause: Cause.combine(last, defect), reason: earlier ?? "Died" }
+    ))
+}

@@ -1,0 +1,96 @@
+/**
+ * What the parts of one running saga share: its identity, its recorder, how it may be interrupted, and what went wrong
+ * so far, kept per save-point. It runs nothing.
+ */
+import type * as Cause from "effect/Cause"
+import type * as Effect from "effect/Effect"
+import type { Failure, UncertainStep } from "../SagaError.ts"
+import type { SagaEvent } from "../SagaEvent.ts"
+import { StopSignal } from "./signal.ts"
+import type { AnyEffect, SagaTree } from "./tree.ts"
+import type { Restore } from "./wait.ts"
+
+/** Where facts go. */
+export interface Recorder {
+  /** The time that facts are stamped with. */
+  readonly now: () => number
+  /** Takes a fact. It counts from the next `commit` on. */
+  readonly record: (event: SagaEvent) => void
+  /** What must end before the next action or compensation may start. Undefined: nothing. Never fails. */
+  readonly commit: () => Effect.Effect<void> | undefined
+  /** Runs an action or a compensation in the span that its facts have opened. */
+  readonly inSpan: ((path: string, kind: "action" | "compensation", effect: AnyEffect) => AnyEffect) | undefined
+}
+
+/** What went wrong in a part of a saga that can be compensated alone: the whole saga, or the first way of an `orElse`. */
+export class SavePoint {
+  readonly path: string
+  /** The first recorded failure. */
+  cause: Cause.Cause<unknown> | undefined
+  /** Later failures, of siblings that were in flight. */
+  others: Array<Failure> | undefined
+  uncertain: Array<UncertainStep> | undefined
+  /** Uncertain steps that forbid every compensation. */
+  parked: Array<UncertainStep & { readonly pivot: boolean; readonly attempts: number }> | undefined
+  /** Compensations after their last try. */
+  failures: Array<Failure> | undefined
+
+  constructor(path: string) {
+    this.path = path
+  }
+
+  failed(failure: Failure): void {
+    if (this.cause === undefined) this.cause = failure.cause
+    else (this.others ??= []).push(failure)
+  }
+
+  /** Hands everything over to the save-point outside, when there is no other way to go here. */
+  mergeInto(outer: SavePoint): void {
+    if (this.cause !== undefined) outer.failed({ path: this.path, attempts: 1, cause: this.cause })
+    if (this.others !== undefined) (outer.others ??= []).push(...this.others)
+    this.mergeUncertainInto(outer)
+    if (this.parked !== undefined) (outer.parked ??= []).push(...this.parked)
+    if (this.failures !== undefined) (outer.failures ??= []).push(...this.failures)
+  }
+
+  mergeUncertainInto(outer: SavePoint): void {
+    if (this.uncertain !== undefined) (outer.uncertain ??= []).push(...this.uncertain)
+  }
+}
+
+/** One execution of a saga in this process. */
+export class Execution {
+  readonly tree: SagaTree
+  readonly payload: unknown
+  readonly restore: Restore
+  readonly recorder: Recorder | undefined
+  readonly root = new SavePoint("")
+  readonly signal = new StopSignal()
+  /** Past the commit point: nothing is compensated from here on. */
+  committed = false
+  /** By when the commit point must be reached, and which saga says so. */
+  limit: { readonly atMillis: number; readonly tree: SagaTree } | undefined
+  /** Retriables after their last try. */
+  unfinished: Array<Failure> | undefined
+  readonly #makeId: () => string
+  #id: string | undefined
+
+  constructor(
+    tree: SagaTree,
+    payload: unknown,
+    restore: Restore,
+    recorder: Recorder | undefined,
+    makeId: () => string
+  ) {
+    this.tree = tree
+    this.payload = payload
+    this.restore = restore
+    this.recorder = recorder
+    this.#makeId = makeId
+  }
+
+  /** Made when it is first asked for: most runs in a fiber never need it. */
+  get id(): string {
+    return this.#id ??= this.#makeId()
+  }
+}

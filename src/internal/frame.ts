@@ -1,0 +1,335 @@
+/**
+ * One sequence of nodes while it runs: its state, where it stands, what it has done, and how that is undone. It keeps
+ * the books; which node runs next, and how, is decided elsewhere.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import type { UncertainReason } from "../SagaError.ts"
+import type { CompensationContext, StepContext } from "../StepContext.ts"
+import type { StepPath } from "../StepPath.ts"
+import { escape } from "../StepPath.ts"
+import type { Settled, Surroundings } from "./attempt.ts"
+import { reasonOf } from "./attempt.ts"
+import type { Execution, SavePoint } from "./execution.ts"
+import type { StopSignal } from "./signal.ts"
+import type { AnyEffect, AnySchedule, Node, SagaTree, State, StepNode } from "./tree.ts"
+import type { UndoGroup, UndoLog } from "./unwind.ts"
+import type { Restore } from "./wait.ts"
+
+/** A step of unknown outcome whose compensation is told so. */
+interface UnknownEntry {
+  readonly _tag: "Unknown"
+  readonly step: StepNode
+  readonly reason: UncertainReason
+}
+
+/** The branches of one node, with what each has done. */
+export interface FrameGroup extends UndoGroup {
+  readonly _tag: "Group"
+  readonly logs: Array<Frame>
+}
+
+/** A step stands for its success: its result is in the state. */
+type Entry = StepNode | UnknownEntry | FrameGroup
+
+/** How far the current node of a sequence has come. */
+export const Progress = {
+  Idle: 0,
+  /** `StepStarted` is recorded, the action has not been started. */
+  Announced: 1,
+  /** The action runs, and its outcome is not in the books. */
+  InFlight: 2,
+  /** Whatever it was, it failed, and that is in the books. */
+  Reported: 3
+} as const
+export type Progress = (typeof Progress)[keyof typeof Progress]
+
+class ActionContext implements StepContext {
+  readonly attempt: number
+  readonly #frame: Frame
+  readonly #step: StepNode
+
+  constructor(frame: Frame, step: StepNode, attempt: number) {
+    this.#frame = frame
+    this.#step = step
+    this.attempt = attempt
+  }
+
+  get executionId(): string {
+    return this.#frame.execution.id
+  }
+
+  get path(): StepPath {
+    return this.#frame.pathOf(this.#step.name)
+  }
+
+  get idempotencyKey(): string {
+    return this.#frame.keyOf(this.#step)
+  }
+}
+
+class UndoContext extends ActionContext implements CompensationContext {
+  readonly cause: Cause.Cause<unknown>
+
+  constructor(frame: Frame, step: StepNode, attempt: number) {
+    super(frame, step, attempt)
+    this.cause = frame.savePoint.cause ?? Cause.empty
+  }
+
+  get actionKey(): string {
+    return super.idempotencyKey
+  }
+
+  override get idempotencyKey(): string {
+    return `${super.idempotencyKey}/compensation`
+  }
+}
+
+export class Frame implements UndoLog {
+  readonly execution: Execution
+  readonly tree: SagaTree
+  readonly nodes: ReadonlyArray<Node>
+  readonly state: State
+  readonly savePoint: SavePoint
+  readonly signal: StopSignal
+  readonly outer: Frame | undefined
+  /** The name under which it stands in the outer one, and its own part beside that: a key, a tag. */
+  readonly name: string
+  readonly part: string
+  readonly entries: Array<Entry> = []
+  /** Where an interruption, or the limit of the saga, may come in. */
+  restore: Restore
+  index = 0
+  progress: Progress = Progress.Idle
+  /** Nothing more is run here: forward recovery has ended, or a wait was cut. */
+  halted = false
+  unwound = false
+
+  constructor(
+    execution: Execution,
+    tree: SagaTree,
+    state: State,
+    savePoint: SavePoint,
+    signal: StopSignal,
+    outer: Frame | undefined,
+    name: string,
+    part: string
+  ) {
+    this.execution = execution
+    this.tree = tree
+    this.nodes = tree.nodes
+    this.state = state
+    this.savePoint = savePoint
+    this.signal = signal
+    this.outer = outer
+    this.name = name
+    this.part = part
+    this.restore = outer === undefined ? execution.restore : outer.restore
+  }
+
+  get complete(): boolean {
+    return this.index >= this.nodes.length && !this.halted
+  }
+
+  get prefix(): string {
+    const outer = this.outer === undefined ? "" : this.outer.prefix
+    const name = this.name === "" ? outer : `${outer}${this.name}/`
+    return this.part === "" ? name : `${name}${escape(this.part)}/`
+  }
+
+  pathOf(name: string): StepPath {
+    return this.prefix + name
+  }
+
+  keyOf(step: StepNode): string {
+    return `${this.execution.id}/${this.pathOf(step.name)}`
+  }
+
+  // ------------------------------------------------------------------------------------------- forward
+
+  /** Runs the action of a step that asked for nothing more. */
+  start(step: StepNode): AnyEffect {
+    const recorder = this.execution.recorder
+    if (recorder === undefined) {
+      this.progress = Progress.InFlight
+      return step.action(this.state, new ActionContext(this, step, 1))
+    }
+    const committed = this.announce(step)
+    const action = Effect.suspend(() => {
+      this.progress = Progress.InFlight
+      return this.inSpan(step, "action", step.action(this.state, new ActionContext(this, step, 1)))
+    })
+    return committed === undefined ? action : Effect.andThen(Effect.uninterruptible(committed), action)
+  }
+
+  announce(step: StepNode): Effect.Effect<void> | undefined {
+    const recorder = this.execution.recorder
+    if (recorder === undefined) return undefined
+    this.progress = Progress.Announced
+    recorder.record({ _tag: "StepStarted", atMillis: recorder.now(), path: this.pathOf(step.name) })
+    return recorder.commit()
+  }
+
+  inSpan(step: StepNode, kind: "action" | "compensation", effect: AnyEffect): AnyEffect {
+    const inSpan = this.execution.recorder?.inSpan
+    return inSpan === undefined ? effect : inSpan(this.pathOf(step.name), kind, effect)
+  }
+
+  surroundings(step: StepNode): Surroundings {
+    const { execution } = this
+    const recorder = execution.recorder
+    return {
+      state: this.state,
+      signal: this.signal,
+      restore: this.restore,
+      contextOf: (attempt) => new ActionContext(this, step, attempt),
+      inSpan: recorder?.inSpan === undefined ? undefined : (action) => this.inSpan(step, "action", action),
+      attemptFailed: (attempt, cause, nextAtMillis) => {
+        if (recorder === undefined) return undefined
+        const path = this.pathOf(step.name)
+        recorder.record({ _tag: "StepAttemptFailed", atMillis: recorder.now(), path, attempt, cause, nextAtMillis })
+        return recorder.commit()
+      }
+    }
+  }
+
+  succeeded(step: StepNode, result: unknown, attempts: number): void {
+    this.progress = Progress.Idle
+    this.state[step.name] = result
+    if (step.compensation !== undefined) this.entries.push(step)
+    const recorder = this.execution.recorder
+    if (recorder !== undefined) {
+      const path = this.pathOf(step.name)
+      recorder.record({ _tag: "StepSucceeded", atMillis: recorder.now(), path, attempts, result })
+    }
+  }
+
+  /** Books an action that did not succeed: not done, or unknown and then treated as the step says. */
+  failed(step: StepNode, settled: Exclude<Settled, { readonly _tag: "Succeeded" }>): void {
+    this.progress = Progress.Reported
+    const { attempts, cause } = settled
+    const recorder = this.execution.recorder
+    const path = this.pathOf(step.name)
+    this.savePoint.failed({ path, attempts, cause })
+    if (settled._tag === "Failed") {
+      recorder?.record({ _tag: "StepFailed", atMillis: recorder.now(), path, attempts, cause })
+      return
+    }
+    const { reason } = settled
+    const treatment = step.kind === "pivot" ? "stuck" : step.whenUncertain
+    const uncertain = { path, reason, cause }
+    if (treatment === "report") (this.savePoint.uncertain ??= []).push(uncertain)
+    else if (treatment === "compensate") this.entries.push({ _tag: "Unknown", step, reason })
+    else (this.savePoint.parked ??= []).push({ ...uncertain, attempts, pivot: step.kind === "pivot" })
+    recorder?.record({ _tag: "StepUncertain", atMillis: recorder.now(), path, attempts, reason, treatment, cause })
+  }
+
+  /** Books the end of the loop over this sequence by a failure, whatever it was doing. */
+  conclude(cause: Cause.Cause<unknown>): void {
+    const node = this.nodes[this.index]
+    const before = this.progress
+    if (before === Progress.Reported) return
+    if (node?._tag === "Step" && before !== Progress.Idle) {
+      const reason = before === Progress.InFlight ? reasonOf(node, cause, false) : undefined
+      return this.failed(
+        node,
+        reason === undefined ? { _tag: "Failed", attempts: 1, cause } : { _tag: "Unknown", attempts: 1, cause, reason }
+      )
+    }
+    this.progress = Progress.Reported
+    const path = node === undefined || node._tag === "Parallel" ? this.prefix : this.pathOf(node.name)
+    this.savePoint.failed({ path, attempts: 1, cause })
+  }
+
+  // ------------------------------------------------------------------------------------------- backward
+
+  get size(): number {
+    return this.entries.length
+  }
+
+  groupAt(index: number): FrameGroup | undefined {
+    const entry = this.entries[index]!
+    return entry._tag === "Group" ? entry : undefined
+  }
+
+  pathAt(index: number): StepPath {
+    return this.pathOf(this.#stepAt(index).name)
+  }
+
+  limitAt(index: number): number {
+    return this.#stepAt(index).compensationTimeoutMillis
+  }
+
+  retryAt(index: number): AnySchedule | undefined {
+    return this.#stepAt(index).compensationRetry ?? this.unwindRetry
+  }
+
+  /** The schedule that the innermost nested saga gives to all its compensations. */
+  get unwindRetry(): AnySchedule | undefined {
+    return this.tree.options.unwindRetry ?? this.outer?.unwindRetry
+  }
+
+  compensate(index: number, attempt: number): AnyEffect {
+    const entry = this.entries[index]!
+    const step = this.#stepAt(index)
+    const run = () => {
+      const context = new UndoContext(this, step, attempt)
+      return entry._tag === "Unknown"
+        ? step.compensation!({ _tag: "Unknown", reason: entry.reason }, this.state, context)
+        : step.whenUncertain === "compensate"
+        ? step.compensation!({ _tag: "Succeeded", result: this.state[step.name] }, this.state, context)
+        : step.compensation!(this.state[step.name], this.state, context)
+    }
+    const recorder = this.execution.recorder
+    if (recorder === undefined) return run()
+    if (attempt === 1) {
+      recorder.record({ _tag: "CompensationStarted", atMillis: recorder.now(), path: this.pathOf(step.name) })
+    }
+    const committed = recorder.commit()
+    const compensation = Effect.suspend(() => this.inSpan(step, "compensation", run()))
+    return committed === undefined ? compensation : Effect.andThen(Effect.uninterruptible(committed), compensation)
+  }
+
+  compensated(index: number, attempts: number): void {
+    const recorder = this.execution.recorder
+    if (recorder === undefined) return
+    recorder.record({ _tag: "CompensationSucceeded", atMillis: recorder.now(), path: this.pathAt(index), attempts })
+  }
+
+  attemptFailed(
+    index: number,
+    attempt: number,
+    cause: Cause.Cause<unknown>,
+    nextAtMillis: number
+  ): Effect.Effect<void> | undefined {
+    const recorder = this.execution.recorder
+    if (recorder === undefined) return undefined
+    const path = this.pathAt(index)
+    recorder.record({ _tag: "CompensationAttemptFailed", atMillis: recorder.now(), path, attempt, cause, nextAtMillis })
+    return recorder.commit()
+  }
+
+  /** A compensation was given up. */
+  gaveUp(index: number, attempts: number, cause: Cause.Cause<unknown>): void {
+    const path = this.pathAt(index)
+    ;(this.savePoint.failures ??= []).push({ path, attempts, cause })
+    const recorder = this.execution.recorder
+    recorder?.record({ _tag: "CompensationFailed", atMillis: recorder.now(), path, attempts, cause })
+  }
+
+  /** What a compensation was or is due for, the last done first; `unwound`: it had its turn on its own before. */
+  *due(unwound = false): Generator<{ readonly path: StepPath; readonly unwound: boolean }> {
+    const before = unwound || this.unwound
+    for (let index = this.entries.length - 1; index >= 0; index--) {
+      const entry = this.entries[index]!
+      if (entry._tag !== "Group") yield { path: this.pathAt(index), unwound: before }
+      else for (let i = entry.logs.length - 1; i >= 0; i--) yield* entry.logs[i]!.due(before)
+    }
+  }
+
+  #stepAt(index: number): StepNode {
+    const entry = this.entries[index]!
+    if (entry._tag === "Group") throw new Error("effect-saga: a group has no compensation of its own")
+    return entry._tag === "Unknown" ? entry.step : entry
+  }
+}

@@ -1,0 +1,481 @@
+/**
+ * The one interpreter: walks a saga node by node and keeps every fact of it. A sequence is a loop that Effect drives; a
+ * node that holds sequences runs their loops, in this fiber or in others, and books what becomes of them.
+ *
+ * It unwinds nothing but the first way of an `orElse`; that the whole saga unwinds is decided by who started it.
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import { identity } from "effect/Function"
+import { CaseMissing, DuplicateItemKey, PayloadInvalid, SagaTimedOut } from "../SagaError.ts"
+import type { Settled } from "./attempt.ts"
+import { settle } from "./attempt.ts"
+import type { Execution } from "./execution.ts"
+import { SavePoint } from "./execution.ts"
+import type { FrameGroup } from "./frame.ts"
+import { Frame, Progress } from "./frame.ts"
+import type { StopSignal } from "./signal.ts"
+import type {
+  AnyEffect,
+  ChoiceNode,
+  ForEachNode,
+  NestedNode,
+  OrElseNode,
+  ParallelNode,
+  SagaTree,
+  SleepNode,
+  State,
+  StepNode
+} from "./tree.ts"
+import { unwind } from "./unwind.ts"
+import type { Restore } from "./wait.ts"
+import { delay, isTyped, withLimit } from "./wait.ts"
+
+/** Checks a payload by the schema of its saga. */
+export const validate = (tree: SagaTree, payload: unknown): Effect.Effect<unknown> => {
+  const checked = tree.definition.payload.makeEffect(payload)
+  if (Exit.isExit(checked) && Exit.isSuccess(checked)) return Effect.succeed(checked.value)
+  return Effect.catch(
+    checked,
+    (issue) => Effect.die(new PayloadInvalid({ saga: tree.definition.saga, issue: String(issue) }))
+  )
+}
+
+/** The whole saga as a sequence. */
+export const open = (execution: Execution): Sequence => {
+  const { payload, root, signal, tree } = execution
+  const sequence = new Sequence(execution, tree, { payload }, root, signal, undefined, "", "")
+  sequence.end = tree.commitIndex
+  return sequence
+}
+
+/** A sequence that runs: the loop that `Effect.whileLoop` drives. */
+export class Sequence extends Frame {
+  /** Where the loop ends: at the node that commits, or behind the last. */
+  end: number = this.nodes.length
+
+  while(): boolean {
+    return this.index < this.end && !this.signal.stopped && !this.halted
+  }
+
+  body(): AnyEffect {
+    const node = this.nodes[this.index]!
+    switch (node._tag) {
+      case "Step":
+        return this.execution.committed ? this.forward(node) : node.simple ? this.start(node) : this.settle(node)
+      case "Sleep":
+        return this.sleep(node)
+      case "Parallel":
+        return this.parallel(node)
+      case "ForEach":
+        return this.forEach(node)
+      case "Choice":
+        return this.choose(node)
+      case "Nested":
+        return this.nest(node)
+      case "OrElse":
+        return this.orElse(node)
+    }
+  }
+
+  /** The current node has ended without a failure. A plain action is booked here, in the tick in which it returned. */
+  step(value: unknown): void {
+    if (this.progress === Progress.InFlight) this.succeeded(this.nodes[this.index] as StepNode, value, 1)
+    if (!this.halted) this.index++
+  }
+
+  child(
+    tree: SagaTree,
+    state: State,
+    name: string,
+    part: string,
+    own?: { savePoint?: SavePoint; signal?: StopSignal }
+  ) {
+    return new Sequence(
+      this.execution,
+      tree,
+      state,
+      own?.savePoint ?? this.savePoint,
+      own?.signal ?? this.signal,
+      this,
+      name,
+      part
+    )
+  }
+
+  /** Makes room in the books for branches before they start, so that nothing they do can be lost. */
+  group(logs: Array<Frame>, concurrency: number): FrameGroup {
+    const group: FrameGroup = { _tag: "Group", logs, concurrency }
+    this.entries.push(group)
+    return group
+  }
+
+  /** Runs the loop of an inner sequence in this fiber. */
+  inner(sequence: Sequence, loop: AnyEffect = Effect.whileLoop(sequence)): AnyEffect {
+    return Effect.onExitPrimitive(loop, (exit) => {
+      if (Exit.isFailure(exit)) {
+        sequence.conclude(exit.cause)
+        this.progress = Progress.Reported
+      }
+      return undefined
+    })
+  }
+
+  /** Takes over the result of an inner sequence, or stands still with it. */
+  adopt(name: string, sequence: Sequence, result: (value: unknown) => unknown = (value) => value): void {
+    if (sequence.complete) this.state[name] = result(sequence.tree.resultOf(sequence.state))
+    else this.halted = true
+  }
+
+  // ------------------------------------------------------------------------------------------- steps
+
+  settle(node: StepNode): AnyEffect {
+    return Effect.uninterruptible(
+      Effect.flatMap(this.settled(node), (settled) => {
+        if (settled._tag === "Succeeded") {
+          this.succeeded(node, settled.result, settled.attempts)
+          return Effect.void
+        }
+        this.failed(node, settled)
+        return Effect.failCause(settled.cause)
+      })
+    )
+  }
+
+  settled(node: StepNode): Effect.Effect<Settled> {
+    const committed = this.announce(node)
+    const action = Effect.suspend(() => settle(node, this.surroundings(node)))
+    return committed === undefined ? action : Effect.andThen(committed, action)
+  }
+
+  /** Forward recovery: an interruption is waited for, and a retriable after its last try halts its own sequence only. */
+  forward(node: StepNode): AnyEffect {
+    return Effect.flatMap(interrupted(this), (stop) => {
+      if (stop) {
+        this.halted = true
+        return Effect.void
+      }
+      return Effect.map(this.settled(node), (settled) => {
+        if (settled._tag === "Succeeded") return this.succeeded(node, settled.result, settled.attempts)
+        const failure = { path: this.pathOf(node.name), attempts: settled.attempts, cause: settled.cause }
+        ;(this.execution.unfinished ??= []).push(failure)
+        const recorder = this.execution.recorder
+        recorder?.record({ _tag: "StepFailed", atMillis: recorder.now(), ...failure })
+        this.progress = Progress.Idle
+        this.halted = true
+      })
+    })
+  }
+
+  sleep(node: SleepNode): AnyEffect {
+    return Effect.uninterruptible(Effect.suspend(() => {
+      const millis = Duration.toMillis(node.duration(this.state))
+      const recorder = this.execution.recorder
+      const path = this.pathOf(node.name)
+      const atMillis = recorder?.now() ?? 0
+      recorder?.record({ _tag: "TimerSet", atMillis, path, fireAtMillis: atMillis + millis })
+      const wait = Effect.map(delay(millis, this.signal, this.restore), (toTheEnd) => {
+        if (toTheEnd) recorder?.record({ _tag: "TimerFired", atMillis: recorder.now(), path })
+        else this.halted = true
+      })
+      const committed = recorder?.commit()
+      return committed === undefined ? wait : Effect.andThen(committed, wait)
+    }))
+  }
+
+  // ------------------------------------------------------------------------------------------- one inner sequence
+
+  choose(node: ChoiceNode): AnyEffect {
+    const tag = node.choose(this.state)
+    const recorder = this.execution.recorder
+    const path = this.pathOf(node.name)
+    recorder?.record({ _tag: "BranchChosen", atMillis: recorder.now(), path, tag: tag ?? null })
+    if (tag === undefined) {
+      this.state[node.name] = undefined
+      return Effect.void
+    }
+    const tree = node.cases.get(tag)
+    if (tree === undefined) {
+      const saga = this.execution.tree.definition.saga
+      return Effect.die(new CaseMissing({ saga, path, tag: String(tag), cases: Array.from(node.cases.keys()) }))
+    }
+    const sequence = this.child(tree, { ...this.state }, node.name, node.kind === "match" ? tag : "")
+    this.group([sequence], 1)
+    return Effect.map(
+      this.inner(sequence),
+      () => this.adopt(node.name, sequence, node.kind === "match" ? (value) => ({ _tag: tag, value }) : undefined)
+    )
+  }
+
+  /** Opens the sequence of a nested saga when its payload is right. */
+  enter(node: NestedNode): Effect.Effect<Sequence> {
+    return Effect.suspend(() =>
+      Effect.map(validate(node.saga, node.payloadOf(this.state)), (payload) => {
+        const sequence = this.child(node.saga, { payload }, node.name, "")
+        const { saga, version } = node.saga.definition
+        const recorder = this.execution.recorder
+        const path = this.pathOf(node.name)
+        recorder?.record({ _tag: "NestedStarted", atMillis: recorder.now(), path, saga, version, payload })
+        this.group([sequence], 1)
+        return sequence
+      })
+    )
+  }
+
+  nest(node: NestedNode): AnyEffect {
+    return Effect.flatMap(this.enter(node), (sequence) => {
+      const limit = node.saga.options.timeoutMillis
+      const loop = limit === undefined || this.execution.committed
+        ? Effect.whileLoop(sequence)
+        : Effect.uninterruptibleMask((restore) => bounded(sequence, limit, node.saga, restore))
+      return Effect.map(this.inner(sequence, loop), () => this.adopt(node.name, sequence))
+    })
+  }
+
+  orElse(node: OrElseNode): AnyEffect {
+    const { execution, savePoint } = this
+    const recorder = execution.recorder
+    const path = this.pathOf(node.name)
+    const inside = new SavePoint(path)
+    const first = this.child(node.first, { ...this.state }, node.name, "first", { savePoint: inside })
+    this.group([first], 1)
+    const outward = () => {
+      inside.mergeInto(savePoint)
+      this.progress = Progress.Reported
+      return Effect.failCause(inside.cause ?? Cause.empty)
+    }
+    const fallBack = (restore: Restore, cause: Cause.Cause<unknown>) => {
+      first.unwound = true
+      if (inside.failures !== undefined) return outward()
+      recorder?.record({ _tag: "FellBack", atMillis: recorder.now(), path, cause })
+      const second = this.child(node.second, { ...this.state }, node.name, "second")
+      this.group([second], 1)
+      return Effect.map(restore(this.inner(second)), () => this.adopt(node.name, second))
+    }
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(Effect.exit(restore(Effect.whileLoop(first))), (exit): AnyEffect => {
+        if (Exit.isSuccess(exit)) return Effect.sync(() => this.adopt(node.name, first))
+        first.conclude(exit.cause)
+        const cause = inside.cause ?? exit.cause
+        const clean = isTyped(cause) && inside.uncertain === undefined && inside.parked === undefined
+        if (!clean || this.signal.stopped) return outward()
+        recorder?.record({ _tag: "UnwindStarted", atMillis: recorder.now(), scope: path, cause })
+        return Effect.flatMap(backward(first), () => fallBack(restore, cause))
+      })
+    )
+  }
+
+  // ------------------------------------------------------------------------------------------- many inner sequences
+
+  parallel(node: ParallelNode): AnyEffect {
+    const { close, signal } = this.signal.child()
+    const branches = node.branches.map((tree) => this.child(tree, { ...this.state }, "", "", { signal }))
+    const group = this.group([], node.concurrency)
+    return Effect.map(
+      this.branches(group, branches.length, signal, close, (index) => branches[index]!),
+      () => {
+        for (const branch of branches) {
+          if (!branch.complete) this.halted = true
+          else Object.assign(this.state, branch.tree.resultOf(branch.state))
+        }
+      }
+    )
+  }
+
+  forEach(node: ForEachNode): AnyEffect {
+    const items = node.items(this.state)
+    const path = this.pathOf(node.name)
+    const keys = items.map(node.key)
+    const seen = new Map<string, number>()
+    for (const [position, key] of keys.entries()) {
+      const earlier = seen.get(key)
+      if (earlier !== undefined) {
+        const saga = this.execution.tree.definition.saga
+        return Effect.die(new DuplicateItemKey({ saga, path, key, positions: [earlier, position] }))
+      }
+      seen.set(key, position)
+    }
+    const recorder = this.execution.recorder
+    recorder?.record({ _tag: "ItemsListed", atMillis: recorder.now(), path, keys, items })
+    const { close, signal } = this.signal.child()
+    const results: Array<unknown> = new Array(items.length)
+    const open = (index: number) =>
+      this.child(node.each, { ...this.state, item: items[index] }, node.name, keys[index]!, { signal })
+    const group = this.group([], node.concurrency)
+    const finished = (sequence: Sequence, index: number) => {
+      if (sequence.complete) results[index] = sequence.tree.resultOf(sequence.state)
+      else this.halted = true
+    }
+    return Effect.map(this.branches(group, items.length, signal, close, open, finished), () => {
+      if (!this.halted) this.state[node.name] = results
+    })
+  }
+
+  /** Runs branches, at most so many at once. When one fails no new step starts, and what is in flight is awaited. */
+  branches(
+    group: FrameGroup,
+    count: number,
+    signal: StopSignal,
+    close: () => void,
+    open: (index: number) => Sequence,
+    finished?: (sequence: Sequence, index: number) => void
+  ): AnyEffect {
+    const pool = new Pool(this, group, count, signal, open, finished)
+    const workers = Math.min(group.concurrency, count)
+    const work = workers <= 1 ? pool.inline() : pool.forked(workers)
+    return Effect.onExitPrimitive(work, (exit) => {
+      close()
+      if (Exit.isFailure(exit)) this.progress = Progress.Reported
+      return undefined
+    })
+  }
+}
+
+/** The branches of one node and the workers that take them one by one. */
+class Pool {
+  readonly around: Sequence
+  readonly group: FrameGroup
+  readonly count: number
+  readonly signal: StopSignal
+  readonly open: (index: number) => Sequence
+  readonly finished: ((sequence: Sequence, index: number) => void) | undefined
+  next = 0
+  failure: Cause.Cause<unknown> | undefined
+
+  constructor(
+    around: Sequence,
+    group: FrameGroup,
+    count: number,
+    signal: StopSignal,
+    open: (index: number) => Sequence,
+    finished: ((sequence: Sequence, index: number) => void) | undefined
+  ) {
+    this.around = around
+    this.group = group
+    this.count = count
+    this.signal = signal
+    this.open = open
+    this.finished = finished
+  }
+
+  inline(): AnyEffect {
+    const worker = new Worker(this)
+    return Effect.onExitPrimitive(Effect.whileLoop(worker), (exit) => {
+      if (Exit.isFailure(exit)) worker.failed(exit.cause)
+      return undefined
+    })
+  }
+
+  forked(workers: number): AnyEffect {
+    const { execution } = this.around
+    const restore: Restore = execution.committed ? identity : this.around.restore
+    const work = () => {
+      const worker = new Worker(this)
+      return Effect.matchCauseEffect(restore(Effect.whileLoop(worker)), {
+        onFailure: (cause) => Effect.sync(() => worker.failed(cause)),
+        onSuccess: () => Effect.void
+      })
+    }
+    const fork = Effect.forEach(
+      Array.from({ length: workers }, work),
+      (worker) => Effect.forkDetach(worker, { startImmediately: true, uninterruptible: true })
+    )
+    return Effect.uninterruptible(
+      Effect.flatMap(
+        fork,
+        (fibers) =>
+          Effect.flatMap(Effect.exit(this.around.restore(Fiber.awaitAll(fibers))), (waited) => {
+            if (Exit.isSuccess(waited)) {
+              return this.end()
+            }
+            this.signal.stop()
+            if (!execution.committed) fibers.forEach((fiber) => fiber.interruptUnsafe())
+            return Effect.flatMap(Fiber.awaitAll(fibers), () => {
+              this.failure ??= waited.cause
+              return this.end()
+            })
+          })
+      )
+    )
+  }
+
+  fail(cause: Cause.Cause<unknown>): void {
+    this.failure ??= cause
+    this.signal.stop()
+  }
+
+  end(): AnyEffect {
+    if (this.failure === undefined) return Effect.void
+    if (!this.around.execution.committed) return Effect.failCause(this.failure)
+    this.around.halted = true
+    return Effect.void
+  }
+}
+
+/** Takes branches of a pool one after the other. */
+class Worker {
+  readonly pool: Pool
+  #sequence: Sequence | undefined
+  #index = 0
+
+  constructor(pool: Pool) {
+    this.pool = pool
+  }
+
+  while(): boolean {
+    return this.pool.next < this.pool.count && !this.pool.signal.stopped
+  }
+
+  body(): AnyEffect {
+    const { group, open } = this.pool
+    this.#index = this.pool.next++
+    const sequence = this.#sequence = open(this.#index)
+    group.logs.push(sequence)
+    return Effect.whileLoop(sequence)
+  }
+
+  step(): void {
+    this.pool.finished?.(this.#sequence!, this.#index)
+  }
+
+  failed(cause: Cause.Cause<unknown>): void {
+    if (this.#sequence === undefined) this.pool.around.conclude(cause)
+    else this.#sequence.conclude(cause)
+    this.pool.fail(cause)
+  }
+}
+
+/** Whether the fiber of the saga has been interrupted. Call it in an uninterruptible region. */
+export const interrupted = (sequence: Sequence): Effect.Effect<boolean> =>
+  Effect.map(Effect.exit(sequence.restore(Effect.void)), Exit.isFailure)
+
+/** Compensates what a sequence has done, by what its saga says about all compensations. */
+export const backward = (sequence: Sequence): Effect.Effect<void> => {
+  const limit = sequence.execution.tree.options.unwindDeadlineMillis
+  return limit === undefined
+    ? unwind([sequence], undefined)
+    : Effect.flatMap(Clock.currentTimeMillis, (now) => unwind([sequence], now + limit))
+}
+
+/** Runs a sequence with a time limit: when it passes, what may be cut is cut, and the limit is the failure. */
+export const bounded = (sequence: Sequence, millis: number, saga: SagaTree, restore: Restore): AnyEffect => {
+  const { savePoint } = sequence
+  const limitMillis = saga.options.timeoutMillis ?? millis
+  const error = new SagaTimedOut({ saga: saga.definition.saga, limitMillis })
+  const onFire = () => savePoint.failed({ path: sequence.prefix, attempts: 1, cause: Cause.fail(error) })
+  // The limit cuts what may be cut even where the caller of the saga forbids interruption.
+  sequence.restore = Effect.interruptible
+  return Effect.flatMap(
+    withLimit(Effect.whileLoop(sequence), millis, restore, onFire),
+    ({ exit, timedOut }) => {
+      sequence.restore = restore
+      if (!timedOut) return exit
+      if (Exit.isFailure(exit)) sequence.conclude(exit.cause)
+      return Effect.fail(error)
+    }
+  )
+}

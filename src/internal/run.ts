@@ -1,0 +1,316 @@
+/**
+ * A saga from its start to its final state in this fiber: forward to the commit point, through it, and on; or backward.
+ * What the outcome is turned into is up to the caller.
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Random from "effect/Random"
+import type { Failure } from "../SagaError.ts"
+import { CompensationFailed, ForwardRecoveryFailed, PivotUncertain, StepUncertain } from "../SagaError.ts"
+import type { SagaEvent } from "../SagaEvent.ts"
+import { Observers } from "../SagaObserver.ts"
+import type { StepPath } from "../StepPath.ts"
+import { Execution } from "./execution.ts"
+import type { Frame } from "./frame.ts"
+import { Progress } from "./frame.ts"
+import type { Sequence } from "./interpreter.ts"
+import { backward, bounded, interrupted, open, validate } from "./interpreter.ts"
+import { make, quietly } from "./recorder.ts"
+import type { AnyEffect, Node, SagaTree, Stuck } from "./tree.ts"
+
+/** How a run ended: one of these is called, last. */
+export interface Endings<A, E> {
+  readonly succeeded: (result: unknown, execution: Execution) => Effect.Effect<A, E>
+  readonly compensated: (cause: Cause.Cause<unknown>, execution: Execution, frame: Frame) => Effect.Effect<A, E>
+  readonly stuck: (stuck: Stuck, execution: Execution) => Effect.Effect<A, E>
+}
+
+export const execute = <A, E>(
+  tree: SagaTree,
+  payload: unknown,
+  executionId: string | undefined,
+  endings: Endings<A, E>
+): Effect.Effect<A, E> => {
+  const start = (checked: unknown) =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.withFiber((fiber) => {
+        const execution = prepare(tree, checked, executionId, restore, fiber)
+        const { recorder } = execution
+        if (recorder !== undefined) {
+          const { saga, version } = tree.definition
+          recorder.record({ _tag: "SagaStarted", atMillis: recorder.now(), saga, version, payload: checked })
+        }
+        const frame = open(execution)
+        return Effect.matchCauseEffect(spine(frame), {
+          onFailure: (cause) => failed(frame, cause, endings),
+          onSuccess: () => ended(frame, endings)
+        })
+      })
+    )
+  return Effect.suspend(() => {
+    const checked = validate(tree, payload)
+    return Exit.isExit(checked) && Exit.isSuccess(checked) ? start(checked.value) : Effect.flatMap(checked, start)
+  })
+}
+
+const prepare = (
+  tree: SagaTree,
+  payload: unknown,
+  executionId: string | undefined,
+  restore: Execution["restore"],
+  fiber: Fiber.Fiber<unknown, unknown>
+): Execution => {
+  const observers = fiber.getRef(Observers)
+  const makeId = () => executionId ?? randomId(fiber)
+  if (observers.length === 0) return new Execution(tree, payload, restore, undefined, makeId)
+  const clock = fiber.getRef(Clock.Clock)
+  const id = makeId()
+  const { saga, version } = tree.definition
+  const recorder = make(observers, {
+    executionId: id,
+    saga,
+    version,
+    context: fiber.context,
+    now: () => clock.currentTimeMillisUnsafe()
+  })
+  return new Execution(tree, payload, restore, recorder, () => id)
+}
+
+/** 128 bits from Effect's `Random`. */
+const randomId = (fiber: Fiber.Fiber<unknown, unknown>): string => {
+  const random = fiber.getRef(Random.Random)
+  const word = () => Math.floor(random.nextDoubleUnsafe() * 0x1_0000_0000).toString(16).padStart(8, "0")
+  return word() + word() + word() + word()
+}
+
+// ------------------------------------------------------------------------------------------- forward
+
+/** The saga, or a nested one that commits in its place: its part before the commit point, then the rest. */
+const spine = (frame: Sequence): AnyEffect => {
+  const { execution, tree } = frame
+  const limited = tree.options.timeoutMillis !== undefined || execution.limit !== undefined
+  const loop = limited ? withinLimit(frame) : frame.restore(Effect.whileLoop(frame))
+  return frame.end === frame.nodes.length ? loop : Effect.flatMap(loop, () => commit(frame))
+}
+
+/** The part before the commit point, bounded by the nearest of the limits of the sagas that it is a part of. */
+const withinLimit = (frame: Sequence): AnyEffect =>
+  Effect.flatMap(Clock.currentTimeMillis, (now) => {
+    const { execution, tree } = frame
+    const own = tree.options.timeoutMillis
+    const outer = execution.limit
+    if (own !== undefined && (outer === undefined || now + own < outer.atMillis)) {
+      execution.limit = { atMillis: now + own, tree }
+    }
+    const limit = execution.limit!
+    return Effect.flatMap(
+      bounded(frame, Math.max(0, limit.atMillis - now), limit.tree, frame.restore),
+      () =>
+        Effect.sync(() => {
+          execution.limit = outer
+        })
+    )
+  })
+
+/** The node that commits, and everything after it. Nothing here is cut by others. */
+const commit = (frame: Sequence): AnyEffect =>
+  Effect.flatMap(interrupted(frame), (stop) => {
+    if (stop) return Effect.interrupt
+    const { execution } = frame
+    return Effect.flatMap(through(frame, frame.nodes[frame.index]!), () => {
+      execution.committed = true
+      frame.end = frame.nodes.length
+      return Effect.whileLoop(frame)
+    })
+  })
+
+const through = (frame: Sequence, node: Node): AnyEffect => {
+  if (node._tag === "Step" && node.kind === "pivot") {
+    return Effect.map(frame.settle(node), () => {
+      frame.index++
+    })
+  }
+  if (node._tag === "Nested") {
+    return Effect.flatMap(frame.enter(node), (nested) => {
+      nested.end = nested.tree.commitIndex
+      return Effect.map(frame.inner(nested, spine(nested)), () => {
+        frame.adopt(node.name, nested)
+        if (!frame.halted) frame.index++
+      })
+    })
+  }
+  // A retriable commits by being started.
+  return Effect.void
+}
+
+const ended = <A, E>(frame: Sequence, endings: Endings<A, E>): Effect.Effect<A, E> => {
+  const { execution, tree } = frame
+  if (!frame.complete) return unfinished(frame, endings)
+  if (tree.output === undefined) return succeeded(execution, tree.resultOf(frame.state), endings)
+  return Effect.matchCauseEffect(Effect.sync(() => tree.resultOf(frame.state)), {
+    onFailure: (cause) => {
+      frame.progress = Progress.Reported
+      frame.savePoint.failed({ path: "", attempts: 1, cause })
+      return failed(frame, cause, endings)
+    },
+    onSuccess: (result) => succeeded(execution, result, endings)
+  })
+}
+
+const succeeded = <A, E>(execution: Execution, result: unknown, endings: Endings<A, E>): Effect.Effect<A, E> => {
+  const { recorder } = execution
+  if (recorder === undefined) return endings.succeeded(result, execution)
+  return last(
+    execution,
+    { _tag: "SagaSucceeded", atMillis: recorder.now(), result },
+    endings.succeeded(result, execution)
+  )
+}
+
+// ------------------------------------------------------------------------------------------- backward
+
+const failed = <A, E>(frame: Sequence, cause: Cause.Cause<unknown>, endings: Endings<A, E>): Effect.Effect<A, E> => {
+  const { execution } = frame
+  frame.conclude(cause)
+  if (execution.committed) {
+    ;(execution.unfinished ??= []).push({ path: frame.prefix, attempts: 1, cause })
+    return unfinished(frame, endings)
+  }
+  const { root } = execution
+  if (root.parked !== undefined) return parked(frame, endings)
+  const first = root.cause ?? cause
+  const { recorder } = execution
+  recorder?.record({ _tag: "UnwindStarted", atMillis: recorder.now(), scope: "", cause: first })
+  return Effect.flatMap(backward(frame), () => {
+    const failures = root.failures
+    if (failures !== undefined) return stuck(frame, failures, "CompensationFailed", endings)
+    const uncertain = root.uncertain ?? []
+    const end = endings.compensated(first, execution, frame)
+    const warned = uncertain.length === 0 ? end : Effect.andThen(
+      quietly(Effect.logWarning(
+        `Saga "${execution.tree.definition.saga}" (${execution.id}) was compensated, but for steps of unknown outcome: ${
+          uncertain.map((step) => `${step.path} (${step.reason})`).join(", ")
+        }. Ask their participants`
+      )),
+      end
+    )
+    return recorder === undefined ? warned : last(
+      execution,
+      { _tag: "SagaCompensated", atMillis: recorder.now(), uncertain: uncertain.map((step) => step.path) },
+      warned
+    )
+  })
+}
+
+/** A step of unknown outcome forbids every compensation. */
+const parked = <A, E>(frame: Sequence, endings: Endings<A, E>): Effect.Effect<A, E> => {
+  const steps = frame.execution.root.parked!
+  const failures = steps.map(({ attempts, path, pivot, reason }): Failure => ({
+    path,
+    attempts,
+    cause: Cause.fail(pivot ? new PivotUncertain({ path, reason }) : new StepUncertain({ path, reason }))
+  }))
+  const all = [...failures, ...frame.execution.root.failures ?? []]
+  return stuck(frame, all, steps.some((step) => step.pivot) ? "PivotUncertain" : "StepUncertain", endings)
+}
+
+type StuckReason = Extract<SagaEvent, { readonly _tag: "SagaStuck" }>["reason"]
+
+const stuck = <A, E>(
+  frame: Sequence,
+  failures: ReadonlyArray<Failure>,
+  reason: StuckReason,
+  endings: Endings<A, E>
+): Effect.Effect<A, E> => {
+  const { execution } = frame
+  const { root } = execution
+  const given = new Set(failures.map((failure) => failure.path))
+  const undone: Array<StepPath> = []
+  const open = (root.parked ?? []).map((step) => step.path)
+  for (const { path, unwound } of frame.due()) {
+    if (given.has(path) || root.parked !== undefined && !unwound) open.push(path)
+    else undone.push(path)
+  }
+  const error = new CompensationFailed({
+    saga: execution.tree.definition.saga,
+    executionId: execution.id,
+    original: root.cause ?? Cause.empty,
+    failures,
+    compensated: undone,
+    uncompensated: open,
+    uncertain: root.uncertain ?? []
+  })
+  return tell(execution, error, open, reason, endings)
+}
+
+/** Past the commit point something is left to do. */
+const unfinished = <A, E>(frame: Sequence, endings: Endings<A, E>): Effect.Effect<A, E> => {
+  const { execution } = frame
+  const left = Array.from(leftOf(frame))
+  const error = new ForwardRecoveryFailed({
+    saga: execution.tree.definition.saga,
+    executionId: execution.id,
+    left,
+    failures: execution.unfinished ?? []
+  })
+  return tell(execution, error, left, "ForwardRecoveryFailed", endings)
+}
+
+/** The nodes that have not ended, the first to do first. */
+function* leftOf(frame: Frame): Generator<StepPath> {
+  const inside = frame.entries.flatMap((entry) => entry._tag === "Group" ? entry.logs : []).filter((log) =>
+    !log.complete
+  )
+  const node = frame.nodes[frame.index]
+  const open = inside.filter((log) => node?._tag === "Parallel" ? log.name === "" : log.name === node?.name)
+  for (const log of open) yield* leftOf(log)
+  const from = open.length === 0 ? frame.index : frame.index + 1
+  for (const rest of frame.nodes.slice(from)) yield* namesOf(frame, rest)
+  if (frame.nodes.length === frame.index && !frame.halted && frame.tree.output !== undefined) {
+    yield `${frame.prefix}output`
+  }
+}
+
+const namesOf = (frame: Frame, node: Node): ReadonlyArray<StepPath> =>
+  node._tag === "Parallel"
+    ? node.branches.flatMap((branch) => branch.nodes.flatMap((inner) => namesOf(frame, inner)))
+    : node._tag === "Sleep"
+    ? []
+    : [frame.pathOf(node.name)]
+
+const tell = <A, E>(
+  execution: Execution,
+  error: Stuck["error"],
+  open: ReadonlyArray<StepPath>,
+  reason: StuckReason,
+  endings: Endings<A, E>
+): Effect.Effect<A, E> => {
+  const { recorder, tree } = execution
+  const stuck: Stuck = { saga: tree.definition.saga, executionId: execution.id, error }
+  const onStuck = tree.options.onStuck ?? logStuck
+  const told = Effect.matchCauseEffect(Effect.suspend(() => onStuck(stuck)), {
+    onFailure: (cause) => quietly(Effect.andThen(logStuck(stuck), Effect.logError("Its `onStuck` failed", cause))),
+    onSuccess: () => Effect.void
+  })
+  const end = Effect.andThen(told, endings.stuck(stuck, execution))
+  if (recorder === undefined) return end
+  return last(execution, { _tag: "SagaStuck", atMillis: recorder.now(), reason, open }, end)
+}
+
+const logStuck = (stuck: Stuck): Effect.Effect<void> =>
+  Effect.logError(stuck.error.message, ...stuck.error.failures.map((failure) => failure.cause))
+
+/** Records the last fact of a run before its end is known to anyone. */
+const last = <A, E>(
+  execution: Execution,
+  event: SagaEvent,
+  end: Effect.Effect<A, E>
+): Effect.Effect<A, E> => {
+  const recorder = execution.recorder!
+  recorder.record(event)
+  const committed = recorder.commit()
+  return committed === undefined ? end : Effect.andThen(committed, end)
+}

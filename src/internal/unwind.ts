@@ -1,0 +1,209 @@
+/**
+ * Backward recovery: walks what was done in reverse and compensates it, each compensation shielded from outside, with a
+ * limit to every try and a schedule of tries. A compensation that fails to its last try stops no other.
+ *
+ * Compensations run in one fiber as long as they end at once. The first that has to be waited for is watched alone; so
+ * a limit costs nothing where it is not needed.
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import { identity } from "effect/Function"
+import * as Schedule from "effect/Schedule"
+import { CompensationTimedOut } from "../SagaError.ts"
+import type { NextDelay } from "./attempt.ts"
+import { delays } from "./attempt.ts"
+import { StopSignal } from "./signal.ts"
+import type { AnyEffect, AnySchedule } from "./tree.ts"
+import type { Awaited } from "./wait.ts"
+import { awaitWithin, delay } from "./wait.ts"
+
+/** How long one try of a compensation may take when its step does not say. */
+export const defaultCompensationTimeoutMillis = 30_000
+
+/** Five tries, the first pause 100 ms, each pause twice the one before. */
+const defaultSchedule: AnySchedule = Schedule.max([Schedule.exponential("100 millis"), Schedule.recurs(4)])
+
+/** Branches that are undone side by side. */
+export interface UndoGroup {
+  readonly logs: ReadonlyArray<UndoLog>
+  readonly concurrency: number
+}
+
+/** What was done in one sequence, oldest first, and how each entry is undone. */
+export interface UndoLog {
+  readonly size: number
+  /** Undone already, on its own: passed over. */
+  readonly unwound: boolean
+  readonly groupAt: (index: number) => UndoGroup | undefined
+  readonly pathAt: (index: number) => string
+  readonly limitAt: (index: number) => number
+  readonly retryAt: (index: number) => AnySchedule | undefined
+  readonly compensate: (index: number, attempt: number) => AnyEffect
+  readonly compensated: (index: number, attempts: number) => void
+  readonly attemptFailed: (
+    index: number,
+    attempt: number,
+    cause: Cause.Cause<unknown>,
+    nextAtMillis: number
+  ) => Effect.Effect<void> | undefined
+  readonly gaveUp: (index: number, attempts: number, cause: Cause.Cause<unknown>) => void
+}
+
+/** Walks one or several logs backwards. It is the loop that `Effect.whileLoop` drives. */
+class Unwind {
+  /** From then on no try is repeated. */
+  readonly deadlineMillis: number | undefined
+  /** The logs that are open, the innermost last, and where each stands. */
+  readonly #logs: Array<UndoLog> = []
+  readonly #positions: Array<number> = []
+  readonly #take: () => UndoLog | undefined
+  attempt = 1
+  next: NextDelay | undefined
+  /** End the loop after the compensation that runs now: its fiber is being watched. */
+  pause = false
+  #paused = false
+  inGroup = false
+
+  constructor(deadlineMillis: number | undefined, take: () => UndoLog | undefined) {
+    this.deadlineMillis = deadlineMillis
+    this.#take = take
+  }
+
+  get log(): UndoLog {
+    return this.#logs[this.#logs.length - 1]!
+  }
+
+  get index(): number {
+    return this.#positions[this.#positions.length - 1]!
+  }
+
+  /** Moves to the next entry that is to be compensated. */
+  while(): boolean {
+    if (this.pause) {
+      this.pause = false
+      this.#paused = true
+      return false
+    }
+    this.#paused = false
+    while (true) {
+      if (this.#logs.length === 0) {
+        const log = this.#take()
+        if (log === undefined) return false
+        this.#open(log)
+      } else if (this.index < 0) {
+        this.#logs.pop()
+        this.#positions.pop()
+      } else {
+        const group = this.log.groupAt(this.index)
+        if (group === undefined || group.concurrency > 1 && group.logs.length > 1) return true
+        this.#positions[this.#positions.length - 1]!--
+        for (const log of group.logs) this.#open(log)
+      }
+    }
+  }
+
+  body(): AnyEffect {
+    const group = this.log.groupAt(this.index)
+    if (group === undefined) return this.log.compensate(this.index, this.attempt)
+    this.inGroup = true
+    return unwindGroup(group, this.deadlineMillis)
+  }
+
+  step(): void {
+    if (this.inGroup) this.inGroup = false
+    else this.log.compensated(this.index, this.attempt)
+    this.advance()
+  }
+
+  advance(): void {
+    this.attempt = 1
+    this.next = undefined
+    this.#positions[this.#positions.length - 1]!--
+  }
+
+  get done(): boolean {
+    return !this.#paused
+  }
+
+  #open(log: UndoLog): void {
+    if (log.unwound || log.size === 0) return
+    this.#logs.push(log)
+    this.#positions.push(log.size - 1)
+  }
+}
+
+/** Compensates what the logs hold, the last log first. Never fails; call it in an uninterruptible region. */
+export const unwind = (logs: ReadonlyArray<UndoLog>, deadlineMillis: number | undefined): Effect.Effect<void> => {
+  let left = logs.length
+  return drain(new Unwind(deadlineMillis, () => logs[--left]))
+}
+
+const unwindGroup = (group: UndoGroup, deadlineMillis: number | undefined): Effect.Effect<void> => {
+  const logs = group.logs
+  let left = logs.length
+  const worker = () => drain(new Unwind(deadlineMillis, () => logs[--left]))
+  const workers = Array.from({ length: Math.min(group.concurrency, logs.length) }, worker)
+  return Effect.flatMap(
+    Effect.forEach(workers, (work) => Effect.forkDetach(work, { startImmediately: true, uninterruptible: true })),
+    (fibers) => Effect.asVoid(Fiber.awaitAll(fibers))
+  )
+}
+
+const drain = (loop: Unwind): Effect.Effect<void> =>
+  Effect.flatMap(Effect.forkDetach(Effect.whileLoop(loop), { startImmediately: true }), (fiber) => {
+    const exit = fiber.pollUnsafe()
+    if (exit !== undefined) return ended(loop, exit, false)
+    loop.pause = true
+    // A group bounds its own compensations and always ends.
+    return loop.inGroup
+      ? Effect.flatMap(Fiber.await(fiber), (exit) => ended(loop, exit, false))
+      : Effect.flatMap(awaitWithin(fiber, loop.log.limitAt(loop.index)), (awaited) => watched(loop, awaited))
+  })
+
+const watched = (loop: Unwind, awaited: Awaited<void>): Effect.Effect<void> => {
+  if (awaited._tag === "Ended") return ended(loop, awaited.exit, awaited.timedOut)
+  return tryAgain(loop, Cause.die(timedOut(loop, true)))
+}
+
+const timedOut = (loop: Unwind, abandoned: boolean): CompensationTimedOut =>
+  new CompensationTimedOut({
+    path: loop.log.pathAt(loop.index),
+    limitMillis: loop.log.limitAt(loop.index),
+    abandoned
+  })
+
+const ended = (loop: Unwind, exit: Exit.Exit<void, unknown>, late: boolean): Effect.Effect<void> => {
+  if (Exit.isSuccess(exit)) {
+    if (loop.done) return Effect.void
+    return drain(loop)
+  }
+  const rest = exit.cause.reasons.filter((reason) => !Cause.isInterruptReason(reason))
+  return tryAgain(
+    loop,
+    late ? Cause.combine(Cause.die(timedOut(loop, false)), Cause.fromReasons(rest)) : exit.cause
+  )
+}
+
+/** A try has failed with this cause: waits for the next one, or gives this compensation up and goes on. */
+const tryAgain = (loop: Unwind, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    loop.pause = false
+    const { deadlineMillis, index, log } = loop
+    loop.next ??= yield* delays(log.retryAt(index) ?? defaultSchedule)
+    const now = yield* Clock.currentTimeMillis
+    const late = deadlineMillis !== undefined && now >= deadlineMillis
+    const next = late ? Exit.succeed(undefined) : yield* Effect.exit(loop.next(Cause.squash(cause)))
+    if (Exit.isFailure(next) || next.value === undefined) {
+      log.gaveUp(index, loop.attempt, Exit.isFailure(next) ? Cause.combine(cause, next.cause) : cause)
+      loop.advance()
+    } else {
+      const recorded = log.attemptFailed(index, loop.attempt, cause, now + next.value)
+      if (recorded !== undefined) yield* recorded
+      yield* delay(next.value, new StopSignal(), identity)
+      loop.attempt++
+    }
+    return yield* drain(loop)
+  })

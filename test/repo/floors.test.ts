@@ -1,0 +1,106 @@
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
+import { expect, it } from "vitest"
+import { root, sources } from "./sources.ts"
+
+/** Every file of `src` and the floor it stands on. A file imports lower floors only, types included. */
+const floors: Record<string, number> = {
+  // F0: words
+  StepPath: 0,
+  SagaError: 1,
+  StepContext: 2,
+  SagaEvent: 3,
+  // F1: the shape of a saga
+  "internal/pipe": 10,
+  "internal/schema": 11,
+  "internal/signal": 12,
+  "internal/tree": 13,
+  SagaScope: 14,
+  // F2: what is known about a run, and what runs it
+  SagaState: 20,
+  SagaObserver: 21,
+  "internal/wait": 22,
+  "internal/attempt": 23,
+  "internal/unwind": 24,
+  "internal/execution": 25,
+  "internal/recorder": 26,
+  "internal/frame": 27,
+  "internal/interpreter": 28,
+  "internal/run": 29,
+  "internal/inline": 29,
+  // F3: what a user imports
+  SagaValue: 30,
+  SagaStep: 31,
+  SagaBranch: 32,
+  SagaInline: 33,
+  SagaRun: 34,
+  Saga: 39,
+  // F4: rooms
+  "diagram/index": 49,
+  // the door
+  index: 90
+}
+
+/** The imports that may look upward, each as `from -> to` with its reason. */
+const exceptions: ReadonlyArray<string> = []
+
+/** What a room may import from outside, beyond the stable modules of Effect's core. */
+const roomImports: Record<string, ReadonlyArray<string>> = { diagram: ["effect/Graph"] }
+
+const files = sources()
+const names = new Set(files.map(({ name }) => name))
+const imports = files.flatMap(({ name, imports }) => imports.map((target) => ({ name, target })))
+const inside = imports.filter(({ target }) => names.has(target))
+const show = ({ name, target }: { readonly name: string; readonly target: string }) => `${name} -> ${target}`
+const roomOf = (name: string) => /^(?!internal\/)(\w+)\//.exec(name)?.[1]
+
+const isStable = (target: string) =>
+  /^effect\/[A-Z]\w*$/.test(target)
+  && readFileSync(join(root, `node_modules/${target.replace("/", "/dist/")}.d.ts`), "utf8").includes(
+    "@stability stable"
+  )
+
+it("every file has a floor, and every floor its file", () => {
+  expect([...names].sort()).toEqual(Object.keys(floors).sort())
+})
+
+it("imports point down", () => {
+  const upward = inside.filter(({ name, target }) => floors[target]! >= floors[name]!)
+  expect(upward.map(show)).toEqual(exceptions)
+})
+
+it("imports form no cycle", () => {
+  const cycles: Array<string> = []
+  const done = new Set<string>()
+  const visit = (name: string, path: ReadonlyArray<string>): void => {
+    if (path.includes(name)) cycles.push([...path.slice(path.indexOf(name)), name].join(" -> "))
+    if (done.has(name)) return
+    done.add(name)
+    for (const edge of inside) if (edge.name === name) visit(edge.target, [...path, name])
+  }
+  for (const name of names) visit(name, [])
+  expect(cycles).toEqual([])
+})
+
+it("internal files are imported from their own folder's parent only", () => {
+  const reaching = inside.filter(({ name, target }) => {
+    const parent = /^(.*?)internal\//.exec(target)?.[1]
+    return parent !== undefined && !/^(internal\/)?\w+$/.test(name.startsWith(parent) ? name.slice(parent.length) : "/")
+  })
+  expect(reaching.map(show)).toEqual([])
+})
+
+it("rooms do not import each other", () => {
+  const crossing = inside.filter(({ name, target }) => {
+    const [from, to] = [roomOf(name), roomOf(target)]
+    return from !== undefined && to !== undefined && from !== to
+  })
+  expect(crossing.map(show)).toEqual([])
+})
+
+it("from outside come stable modules of effect alone, one by one", () => {
+  const foreign = imports.filter(({ name, target }) =>
+    !names.has(target) && !isStable(target) && !roomImports[roomOf(name) ?? ""]?.includes(target)
+  )
+  expect(foreign.map(show)).toEqual([])
+})
