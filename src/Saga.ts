@@ -6,7 +6,26 @@
  * @since 0.1.0
  */
 export * from "./SagaBranch.ts"
-export * from "./SagaError.ts"
+export {
+  type Aftermath,
+  aftermath,
+  AftermathAnnotation,
+  CaseMissing,
+  CompensationFailed,
+  CompensationTimedOut,
+  DuplicateItemKey,
+  type Failure,
+  ForwardRecoveryFailed,
+  PayloadInvalid,
+  PivotUncertain,
+  SagaDefinitionError,
+  SagaScopeClosed,
+  SagaTimedOut,
+  StepTimedOut,
+  StepUncertain,
+  type UncertainReason,
+  type UncertainStep
+} from "./SagaError.ts"
 export * from "./SagaInline.ts"
 export * from "./SagaRun.ts"
 export { SagaScope } from "./SagaScope.ts"

@@ -4,8 +4,10 @@
  *
  * @since 0.1.0
  */
-import type * as Cause from "effect/Cause"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Data from "effect/Data"
+import * as Option from "effect/Option"
 import type { StepPath } from "./StepPath.ts"
 
 /**
@@ -257,3 +259,70 @@ export class SagaScopeClosed extends Data.TaggedError("SagaScopeClosed")<{ reado
     return `"${this.step}" was started after its saga had ended. Join the fiber that starts it before the end of the saga`
   }
 }
+
+/**
+ * What else went wrong beside the cause of a failed run.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Aftermath {
+  /** Steps whose outcome is unknown and that were not compensated. */
+  readonly uncertain: ReadonlyArray<UncertainStep>
+  /** Failures after the first one, of branches that were in flight. */
+  readonly others: ReadonlyArray<Failure>
+}
+
+/**
+ * The annotation under which the cause of a failed run carries its aftermath.
+ *
+ * @category annotations
+ * @since 0.1.0
+ */
+export class AftermathAnnotation extends Context.Service<AftermathAnnotation, Aftermath>()(
+  "effect-saga/Saga/Aftermath"
+) {}
+
+/**
+ * What else went wrong beside the cause of a failed saga: steps of unknown outcome, and later failures.
+ *
+ * **Gotchas**
+ *
+ * An interrupted fiber ends with its interruption and nothing else; use an observer to see what it left.
+ *
+ * **Example** (Asking a cause)
+ *
+ * ```ts
+ * import { Saga } from "effect-saga"
+ * import { Effect, Exit, Schema } from "effect"
+ *
+ * const saga = Saga.make("Charge", { payload: Schema.Void }).pipe(
+ *   Saga.step("card", { action: () => Effect.die("lost"), compensation: () => Effect.void })
+ * )
+ * const exit = Effect.runSyncExit(Saga.run(saga, undefined))
+ * if (Exit.isFailure(exit)) {
+ *   Saga.aftermath(exit.cause).uncertain.map((step) => step.path) // => ["card"]
+ * }
+ * ```
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const aftermath = (cause: Cause.Cause<unknown>): Aftermath =>
+  Option.getOrElse(
+    Context.getOption(Cause.annotations(cause), AftermathAnnotation),
+    () => ({ uncertain: [], others: [] })
+  )
+
+/** The cause with what else went wrong, when something did. */
+export const withAftermath = <E>(
+  cause: Cause.Cause<E>,
+  uncertain: ReadonlyArray<UncertainStep> | undefined,
+  others: ReadonlyArray<Failure> | undefined
+): Cause.Cause<E> =>
+  uncertain === undefined && others === undefined
+    ? cause
+    : Cause.annotate(
+      cause,
+      Context.make(AftermathAnnotation, { uncertain: uncertain ?? [], others: others ?? [] })
+    )

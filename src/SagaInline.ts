@@ -12,7 +12,7 @@ import { dual } from "effect/Function"
 import * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
 import type { InlineStep } from "./internal/inline.ts"
-import { current, end, enter, InlineLog, register, within } from "./internal/inline.ts"
+import { commit, current, end, enter, InlineLog, register, within } from "./internal/inline.ts"
 import type { AnyEffect } from "./internal/tree.ts"
 import { defaultCompensationTimeoutMillis } from "./internal/unwind.ts"
 import type { CompensationFailed } from "./SagaError.ts"
@@ -174,11 +174,7 @@ const stepOf = (compensation: InlineStep["compensation"], options: Erased | unde
  */
 export const scoped = <A, E, R>(
   self: Effect.Effect<A, E, R>
-): Effect.Effect<A, E | CompensationFailed<E>, Exclude<R, SagaScope>> =>
-  within(self, (log) => {
-    log.state = "Committed"
-    return undefined
-  })
+): Effect.Effect<A, E | CompensationFailed<E>, Exclude<R, SagaScope>> => within(self, commit)
 
 /**
  * Runs an effect as a part of the saga around it: when it fails, its own steps are undone at once; when it succeeds,

@@ -3,13 +3,11 @@
  *
  * @since 0.1.0
  */
-import * as Cause from "effect/Cause"
-import * as Context from "effect/Context"
+import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
-import type { SavePoint } from "./internal/execution.ts"
 import { execute } from "./internal/run.ts"
 import type { CompensationFailed, Failure, ForwardRecoveryFailed, UncertainStep } from "./SagaError.ts"
+import { withAftermath } from "./SagaError.ts"
 import type { Phase, Saga } from "./SagaValue.ts"
 import { toTree } from "./SagaValue.ts"
 import type { StepPath } from "./StepPath.ts"
@@ -24,60 +22,6 @@ export interface RunOptions {
   /** The beginning of every idempotency key of this run. A new one unless given. */
   readonly executionId?: string
 }
-
-/**
- * What else went wrong beside the cause of a failed run.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Aftermath {
-  /** Steps whose outcome is unknown and that were not compensated. */
-  readonly uncertain: ReadonlyArray<UncertainStep>
-  /** Failures after the first one, of branches that were in flight. */
-  readonly others: ReadonlyArray<Failure>
-}
-
-/**
- * The annotation under which the cause of a failed run carries its aftermath.
- *
- * @category annotations
- * @since 0.1.0
- */
-export class AftermathAnnotation extends Context.Service<AftermathAnnotation, Aftermath>()(
-  "effect-saga/Saga/Aftermath"
-) {}
-
-/**
- * What else went wrong beside the cause of a failed `Saga.run`: steps of unknown outcome, and later failures.
- *
- * **Gotchas**
- *
- * An interrupted fiber ends with its interruption and nothing else; use an observer to see what it left.
- *
- * **Example** (Asking a cause)
- *
- * ```ts
- * import { Saga } from "effect-saga"
- * import { Effect, Exit, Schema } from "effect"
- *
- * const saga = Saga.make("Charge", { payload: Schema.Void }).pipe(
- *   Saga.step("card", { action: () => Effect.die("lost"), compensation: () => Effect.void })
- * )
- * const exit = Effect.runSyncExit(Saga.run(saga, undefined))
- * if (Exit.isFailure(exit)) {
- *   Saga.aftermath(exit.cause).uncertain.map((step) => step.path) // => ["card"]
- * }
- * ```
- *
- * @category getters
- * @since 0.1.0
- */
-export const aftermath = (cause: Cause.Cause<unknown>): Aftermath =>
-  Option.getOrElse(
-    Context.getOption(Cause.annotations(cause), AftermathAnnotation),
-    () => ({ uncertain: [], others: [] })
-  )
 
 /**
  * Everything that is known of a run when it is over.
@@ -140,7 +84,7 @@ export const run = <P0, S, O, A, E, R>(
   // Success, error and services were computed by the functions that built the saga.
   execute<unknown, unknown>(toTree(saga), payload, options?.executionId, {
     succeeded: (result) => Effect.succeed(result),
-    compensated: (cause, { root }) => Effect.failCause(annotated(cause, root)),
+    compensated: (cause, { root }) => Effect.failCause(withAftermath(cause, root.uncertain, root.others)),
     stuck: ({ error }) => Effect.fail(error)
   }) as Effect.Effect<A, E | CompensationFailed<E>, R>
 
@@ -181,17 +125,8 @@ export const outcome = <P0, S, O, A, E, R>(
         executionId: id,
         cause,
         compensated: Array.from(frame.due(), (entry) => entry.path),
-        ...aftermathOf(root)
+        uncertain: root.uncertain ?? [],
+        others: root.others ?? []
       })),
     stuck: ({ error, executionId }) => Effect.succeed({ _tag: "Stuck", executionId, error })
   }) as Effect.Effect<Outcome<A, E>, never, R>
-
-const aftermathOf = ({ others, uncertain }: SavePoint): Aftermath => ({
-  uncertain: uncertain ?? [],
-  others: others ?? []
-})
-
-const annotated = (cause: Cause.Cause<unknown>, root: SavePoint): Cause.Cause<unknown> =>
-  root.uncertain === undefined && root.others === undefined
-    ? cause
-    : Cause.annotate(cause, Context.make(AftermathAnnotation, aftermathOf(root)))

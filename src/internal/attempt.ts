@@ -14,10 +14,11 @@ import * as Schedule from "effect/Schedule"
 import type { UncertainReason } from "../SagaError.ts"
 import { StepTimedOut } from "../SagaError.ts"
 import type { StepContext } from "../StepContext.ts"
+import { isTyped, reasonOf, toDefects } from "./cause.ts"
 import type { StopSignal } from "./signal.ts"
 import type { AnyEffect, AnySchedule, State, StepNode } from "./tree.ts"
 import type { Ended, Restore } from "./wait.ts"
-import { delay, isTyped, withLimit } from "./wait.ts"
+import { delay, withLimit } from "./wait.ts"
 
 /** What is known of an action when all its attempts are over. */
 export type Settled =
@@ -44,20 +45,6 @@ export interface Surroundings {
     cause: Cause.Cause<unknown>,
     nextAtMillis: number
   ) => Effect.Effect<void> | undefined
-}
-
-/** Why the end of an attempt leaves the outcome open; undefined when its cause says that it did not take place. */
-export const reasonOf = (
-  step: StepNode,
-  cause: Cause.Cause<unknown>,
-  timedOut: boolean
-): UncertainReason | undefined => {
-  if (step.kind === "check") return undefined
-  if (!isTyped(cause)) return timedOut ? "TimedOut" : Cause.hasInterrupts(cause) ? "Interrupted" : "Died"
-  if (step.isUncertain === undefined) return undefined
-  return cause.reasons.some((reason) => Cause.isFailReason(reason) && step.isUncertain!(reason.error))
-    ? "DeclaredByError"
-    : undefined
 }
 
 /** The next delay of a schedule in milliseconds; undefined when it has ended. */
@@ -91,9 +78,14 @@ const once = (step: StepNode, action: AnyEffect, around: Surroundings): Effect.E
 }
 
 /** Whether a failed attempt may be followed by another one. */
-const retryable = (step: StepNode, cause: Cause.Cause<unknown>, reason: UncertainReason | undefined): boolean => {
+const retryable = (
+  step: StepNode,
+  cause: Cause.Cause<unknown>,
+  reason: UncertainReason | undefined,
+  timedOut: boolean
+): boolean => {
   if (step.retry === undefined || Cause.hasInterruptsOnly(cause)) return false
-  if (reason === undefined) return isTyped(cause)
+  if (reason === undefined) return timedOut || isTyped(cause)
   if (step.delivery === "at-most-once") return false
   // Forward recovery has nothing but another try; a compensatable step that died is left to its compensation.
   return reason === "Died" ? step.kind === "pivot" || step.kind === "retriable" : true
@@ -119,12 +111,6 @@ const ask = (
   })
 }
 
-/** The failure of a question is not an error of the step: it is kept beside it as a defect. */
-const toDefects = (cause: Cause.Cause<unknown>): Cause.Cause<never> =>
-  Cause.fromReasons(
-    cause.reasons.map((reason) => Cause.isFailReason(reason) ? Cause.makeDieReason(reason.error) : reason)
-  )
-
 /** Runs an action through its attempts. Call it in an uninterruptible region. */
 export const settle = (step: StepNode, around: Surroundings): Effect.Effect<Settled> => {
   let next: NextDelay | undefined
@@ -148,12 +134,12 @@ export const settle = (step: StepNode, around: Surroundings): Effect.Effect<Sett
         return Effect.succeed<Settled>({ _tag: "Succeeded", attempts: number, result: exit.value })
       }
       const typed = isTyped(exit.cause)
-      const reason = reasonOf(step, exit.cause, timedOut)
+      const reason = step.kind === "check" ? undefined : reasonOf(exit.cause, timedOut, step.isUncertain)
       const cause = timedOut && !typed ? timeoutCause(step, context.path, exit.cause) : exit.cause
       const known = reason ?? earlier
       last = cause
       if (reason !== undefined) earlier = reason
-      if (!retryable(step, cause, reason)) return conclude(number, cause, known)
+      if (!retryable(step, cause, reason, timedOut)) return conclude(number, cause, known)
       const input = timedOut && !typed
         ? new StepTimedOut({ path: context.path, limitMillis: step.timeoutMillis ?? 0 })
         : Cause.squash(cause)

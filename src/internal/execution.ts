@@ -34,6 +34,8 @@ export class SavePoint {
   parked: Array<UncertainStep & { readonly pivot: boolean; readonly attempts: number }> | undefined
   /** Compensations after their last try. */
   failures: Array<Failure> | undefined
+  /** Where everything went when there was no other way to go here. */
+  #outer: SavePoint | undefined
 
   constructor(path: string) {
     this.path = path
@@ -44,17 +46,23 @@ export class SavePoint {
     else (this.others ??= []).push(failure)
   }
 
-  /** Hands everything over to the save-point outside, when there is no other way to go here. */
-  mergeInto(outer: SavePoint): void {
-    if (this.cause !== undefined) outer.failed({ path: this.path, attempts: 1, cause: this.cause })
-    if (this.others !== undefined) (outer.others ??= []).push(...this.others)
-    this.mergeUncertainInto(outer)
-    if (this.parked !== undefined) (outer.parked ??= []).push(...this.parked)
-    if (this.failures !== undefined) (outer.failures ??= []).push(...this.failures)
+  gaveUp(failure: Failure): void {
+    ;(this.current.failures ??= []).push(failure)
   }
 
-  mergeUncertainInto(outer: SavePoint): void {
+  /** The save-point that answers for this one now. */
+  get current(): SavePoint {
+    return this.#outer === undefined ? this : this.#outer.current
+  }
+
+  /** Hands everything over to the save-point outside, when there is no other way to go here. */
+  mergeInto(outer: SavePoint, cause: Cause.Cause<unknown>): void {
+    this.#outer = outer
+    outer.failed({ path: this.path, attempts: 1, cause })
+    if (this.others !== undefined) (outer.others ??= []).push(...this.others)
     if (this.uncertain !== undefined) (outer.uncertain ??= []).push(...this.uncertain)
+    if (this.parked !== undefined) (outer.parked ??= []).push(...this.parked)
+    if (this.failures !== undefined) (outer.failures ??= []).push(...this.failures)
   }
 }
 

@@ -9,7 +9,7 @@ import type { CompensationContext, StepContext } from "../StepContext.ts"
 import type { StepPath } from "../StepPath.ts"
 import { escape } from "../StepPath.ts"
 import type { Settled, Surroundings } from "./attempt.ts"
-import { reasonOf } from "./attempt.ts"
+import { reasonOf } from "./cause.ts"
 import type { Execution, SavePoint } from "./execution.ts"
 import type { StopSignal } from "./signal.ts"
 import type { AnyEffect, AnySchedule, Node, SagaTree, State, StepNode } from "./tree.ts"
@@ -73,7 +73,7 @@ class UndoContext extends ActionContext implements CompensationContext {
 
   constructor(frame: Frame, step: StepNode, attempt: number) {
     super(frame, step, attempt)
-    this.cause = frame.savePoint.cause ?? Cause.empty
+    this.cause = frame.savePoint.current.cause ?? Cause.empty
   }
 
   get actionKey(): string {
@@ -230,7 +230,8 @@ export class Frame implements UndoLog {
     const before = this.progress
     if (before === Progress.Reported) return
     if (node?._tag === "Step" && before !== Progress.Idle) {
-      const reason = before === Progress.InFlight ? reasonOf(node, cause, false) : undefined
+      const inFlight = before === Progress.InFlight && node.kind !== "check"
+      const reason = inFlight ? reasonOf(cause, false, node.isUncertain) : undefined
       return this.failed(
         node,
         reason === undefined ? { _tag: "Failed", attempts: 1, cause } : { _tag: "Unknown", attempts: 1, cause, reason }
@@ -312,7 +313,7 @@ export class Frame implements UndoLog {
   /** A compensation was given up. */
   gaveUp(index: number, attempts: number, cause: Cause.Cause<unknown>): void {
     const path = this.pathAt(index)
-    ;(this.savePoint.failures ??= []).push({ path, attempts, cause })
+    this.savePoint.gaveUp({ path, attempts, cause })
     const recorder = this.execution.recorder
     recorder?.record({ _tag: "CompensationFailed", atMillis: recorder.now(), path, attempts, cause })
   }

@@ -9,14 +9,16 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import { identity } from "effect/Function"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import type { Failure, UncertainReason, UncertainStep } from "../SagaError.ts"
-import { CompensationFailed, SagaScopeClosed, StepUncertain } from "../SagaError.ts"
+import { CompensationFailed, SagaScopeClosed, StepUncertain, withAftermath } from "../SagaError.ts"
 import { SagaScope } from "../SagaScope.ts"
+import { reasonOf } from "./cause.ts"
 import { quietly } from "./recorder.ts"
 import type { AnyEffect, AnySchedule } from "./tree.ts"
 import type { UndoGroup, UndoLog } from "./unwind.ts"
 import { unwind } from "./unwind.ts"
-import { isTyped, withLimit } from "./wait.ts"
+import { withLimit } from "./wait.ts"
 
 export interface InlineContext {
   readonly attempt: number
@@ -42,8 +44,10 @@ interface Done {
   readonly given: unknown
 }
 
+/** What a scope inside did, undone in its place. */
 interface Group extends UndoGroup {
   readonly _tag: "Group"
+  readonly logs: ReadonlyArray<InlineLog>
 }
 
 export class InlineLog implements UndoLog {
@@ -57,7 +61,7 @@ export class InlineLog implements UndoLog {
   failures: Array<Failure> | undefined
   uncertain: Array<UncertainStep> | undefined
   parked: Array<Failure> | undefined
-  compensatedCount = 0
+  readonly #givenUp = new Set<number>()
 
   constructor(context: Context.Context<never>) {
     this.context = Context.add(context, SagaScope, this)
@@ -97,21 +101,24 @@ export class InlineLog implements UndoLog {
   }
 
   gaveUp(index: number, attempts: number, cause: Cause.Cause<unknown>): void {
+    this.#givenUp.add(index)
     ;(this.failures ??= []).push({ path: this.pathAt(index), attempts, cause })
   }
 
-  /** The names of what a compensation was due for, the last done first. */
-  *due(): Generator<string> {
+  /** What a compensation was due for, the last done first. */
+  *due(): Generator<{ readonly path: string; readonly givenUp: boolean }> {
     for (let index = this.entries.length - 1; index >= 0; index--) {
-      const group = this.groupAt(index)
-      if (group === undefined) yield this.pathAt(index)
-      else for (const log of group.logs) if (log instanceof InlineLog) yield* log.due()
+      const entry = this.entries[index]!
+      if (entry._tag === "Done") yield { path: this.pathAt(index), givenUp: this.#givenUp.has(index) }
+      else for (const log of entry.logs) yield* log.due()
     }
   }
 
   /** Makes what another scope did a part of this one. */
   adopt(log: InlineLog): Effect.Effect<void, unknown> | undefined {
     log.state = "Committed"
+    if (log.uncertain !== undefined) (this.uncertain ??= []).push(...log.uncertain)
+    if (log.parked !== undefined) (this.parked ??= []).push(...log.parked)
     if (log.size === 0) return undefined
     if (this.state === "Unwinding") return end(log, this.cause)
     this.entries.push({ _tag: "Group", logs: [log], concurrency: 1 })
@@ -164,7 +171,11 @@ const notDone = (
   context: Context.Context<never>,
   cause: Cause.Cause<unknown>
 ): Effect.Effect<void> | undefined => {
-  const reason = reasonOf(step, cause)
+  const judged = Result.try(() => reasonOf(cause, false, step.isUncertain))
+  if (Result.isFailure(judged)) {
+    return unknown(log, step, context, Cause.combine(cause, Cause.die(judged.failure)), "DeclaredByError")
+  }
+  const reason = judged.success
   if (reason === undefined) return undefined
   if (step.verify === undefined) return unknown(log, step, context, cause, reason)
   const question = Effect.provideContext(step.verify, context)
@@ -196,21 +207,13 @@ const unknown = (
     return add(log, { _tag: "Done", step, context, given: { _tag: "Unknown", reason } })
   }
   const path = step.name ?? `#${log.size + 1}`
+  if (log.state !== "Open") return warn([{ path, reason, cause }])
   if (step.whenUncertain === "report") (log.uncertain ??= []).push({ path, reason, cause })
   else {
     const parked = Cause.combine(Cause.fail(new StepUncertain({ path, reason })), cause)
     ;(log.parked ??= []).push({ path, attempts: 1, cause: parked })
   }
   return undefined
-}
-
-const reasonOf = (step: InlineStep, cause: Cause.Cause<unknown>): UncertainReason | undefined => {
-  if (!isTyped(cause)) return Cause.hasInterrupts(cause) ? "Interrupted" : "Died"
-  const isUncertain = step.isUncertain
-  return isUncertain !== undefined &&
-      cause.reasons.some((reason) => Cause.isFailReason(reason) && isUncertain(reason.error))
-    ? "DeclaredByError"
-    : undefined
 }
 
 /** Runs an effect as an inline saga of its own; `onSuccess` says what becomes of what it did. */
@@ -222,7 +225,8 @@ export const within = <A, E, R>(
     Effect.withFiber((fiber) => {
       const log = new InlineLog(fiber.context)
       return Effect.matchCauseEffect(restore(enter(self, log)), {
-        onFailure: (cause) => Effect.andThen(end(log, cause), Effect.failCause(cause)),
+        onFailure: (cause) =>
+          Effect.flatMap(end(log, cause), () => Effect.failCause(withAftermath(cause, log.uncertain, undefined))),
         onSuccess: (value) => {
           const due = onSuccess(log, fiber)
           return due === undefined ? Effect.succeed(value) : Effect.andThen(due, Effect.succeed(value))
@@ -244,19 +248,30 @@ export const end = (log: InlineLog, cause: Cause.Cause<unknown>): Effect.Effect<
   const undone = log.size === 0 ? Effect.void : Effect.provideContext(unwind([log], undefined), log.context)
   return Effect.flatMap(undone, () => {
     if (failuresOf(log).length > 0) return failStuck(log)
-    return log.uncertain === undefined ? Effect.void : quietly(Effect.logWarning(
-      `An inline saga was compensated, but for steps of unknown outcome: ${
-        log.uncertain.map((step) => `${step.path} (${step.reason})`).join(", ")
-      }. Ask their participants`
-    ))
+    return log.uncertain === undefined ? Effect.void : warn(log.uncertain)
   })
 }
 
+/** Ends a scope that succeeded. What nobody knows of, or what waits for a person, is not forgotten. */
+export const commit = (log: InlineLog): Effect.Effect<void, unknown> | undefined => {
+  log.state = "Committed"
+  if (log.parked !== undefined) {
+    log.cause = log.parked[0]!.cause
+    return failStuck(log)
+  }
+  return log.uncertain === undefined ? undefined : warn(log.uncertain)
+}
+
+const warn = (uncertain: ReadonlyArray<UncertainStep>): Effect.Effect<void> =>
+  quietly(Effect.logWarning(
+    `An inline saga has ended with steps of unknown outcome: ${
+      uncertain.map((step) => `${step.path} (${step.reason})`).join(", ")
+    }. Ask their participants`
+  ))
+
 const failuresOf = (log: InlineLog): ReadonlyArray<Failure> => [
   ...log.failures ?? [],
-  ...log.entries.flatMap((entry) =>
-    entry._tag === "Group" ? entry.logs.flatMap((inner) => inner instanceof InlineLog ? failuresOf(inner) : []) : []
-  )
+  ...log.entries.flatMap((entry) => entry._tag === "Group" ? entry.logs.flatMap(failuresOf) : [])
 ]
 
 const failStuck = (log: InlineLog): Effect.Effect<never, CompensationFailed<unknown>> => {
@@ -265,19 +280,17 @@ const failStuck = (log: InlineLog): Effect.Effect<never, CompensationFailed<unkn
 }
 
 const stuck = (log: InlineLog): CompensationFailed<unknown> => {
-  const failures = [...log.parked ?? [], ...failuresOf(log)]
-  const given = new Set(failures.map((failure) => failure.path))
+  const parked = log.parked ?? []
+  const failures = [...parked, ...failuresOf(log)]
   const due = Array.from(log.due())
-  const nothingUndone = log.parked !== undefined
+  const stands = due.filter((entry) => parked.length > 0 || entry.givenUp).map((entry) => entry.path)
   return new CompensationFailed({
     saga: "inline",
     executionId: "",
     original: log.cause,
     failures,
-    compensated: nothingUndone ? [] : due.filter((path) => !given.has(path)),
-    uncompensated: nothingUndone
-      ? [...log.parked!.map((step) => step.path), ...due]
-      : due.filter((path) => given.has(path)),
+    compensated: due.filter((entry) => parked.length === 0 && !entry.givenUp).map((entry) => entry.path),
+    uncompensated: [...parked.map((step) => step.path), ...stands],
     uncertain: log.uncertain ?? []
   })
 }

@@ -14,6 +14,7 @@ import { identity } from "effect/Function"
 import { CaseMissing, DuplicateItemKey, PayloadInvalid, SagaTimedOut } from "../SagaError.ts"
 import type { Settled } from "./attempt.ts"
 import { settle } from "./attempt.ts"
+import { isTyped, toDefects } from "./cause.ts"
 import type { Execution } from "./execution.ts"
 import { SavePoint } from "./execution.ts"
 import type { FrameGroup } from "./frame.ts"
@@ -33,7 +34,7 @@ import type {
 } from "./tree.ts"
 import { unwind } from "./unwind.ts"
 import type { Restore } from "./wait.ts"
-import { delay, isTyped, withLimit } from "./wait.ts"
+import { delay, withLimit } from "./wait.ts"
 
 /** Checks a payload by the schema of its saga. */
 export const validate = (tree: SagaTree, payload: unknown): Effect.Effect<unknown> => {
@@ -243,10 +244,12 @@ export class Sequence extends Frame {
     const inside = new SavePoint(path)
     const first = this.child(node.first, { ...this.state }, node.name, "first", { savePoint: inside })
     this.group([first], 1)
+    // The errors of the first way are not among those of the saga: those that get outside are defects there.
     const outward = () => {
-      inside.mergeInto(savePoint)
+      const cause = toDefects(inside.cause ?? Cause.empty)
+      inside.mergeInto(savePoint, cause)
       this.progress = Progress.Reported
-      return Effect.failCause(inside.cause ?? Cause.empty)
+      return Effect.failCause(cause)
     }
     const fallBack = (restore: Restore, cause: Cause.Cause<unknown>) => {
       first.unwound = true
@@ -280,7 +283,7 @@ export class Sequence extends Frame {
       () => {
         for (const branch of branches) {
           if (!branch.complete) this.halted = true
-          else Object.assign(this.state, branch.tree.resultOf(branch.state))
+          else Object.assign(this.state, branch.tree.ownOf(branch.state))
         }
       }
     )

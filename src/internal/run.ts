@@ -106,13 +106,7 @@ const withinLimit = (frame: Sequence): AnyEffect =>
       execution.limit = { atMillis: now + own, tree }
     }
     const limit = execution.limit!
-    return Effect.flatMap(
-      bounded(frame, Math.max(0, limit.atMillis - now), limit.tree, frame.restore),
-      () =>
-        Effect.sync(() => {
-          execution.limit = outer
-        })
-    )
+    return bounded(frame, Math.max(0, limit.atMillis - now), limit.tree, frame.restore)
   })
 
 /** The node that commits, and everything after it. Nothing here is cut by others. */

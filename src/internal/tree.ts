@@ -272,7 +272,11 @@ export class SagaTree {
 
   /** What the list is worth when all of it has run. */
   resultOf(state: State): unknown {
-    if (this.output !== undefined) return this.output.f(state)
+    return this.output === undefined ? this.ownOf(state) : this.output.f(state)
+  }
+
+  /** The record of its own results. */
+  ownOf(state: State): State {
     const result: State = {}
     for (const name of this.names) result[name] = state[name]
     return result

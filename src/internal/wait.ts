@@ -2,7 +2,6 @@
  * Waiting with an end: for a delay that a signal cuts, for an action with a limit, for a fiber that may have to be given
  * up. Everything here is called in an uninterruptible region; `restore` says where an interruption may come in.
  */
-import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -23,6 +22,7 @@ const arm = (millis: number, onFire: () => void): Effect.Effect<Fiber.Fiber<void
 export const delay = (millis: number, signal: StopSignal, restore: Restore): Effect.Effect<boolean> =>
   Effect.suspend(() => {
     if (signal.stopped) return Effect.succeed(false)
+    if (millis <= 0) return Effect.map(Effect.exit(restore(Effect.yieldNow)), Exit.isSuccess)
     return Effect.flatMap(arm(millis, () => {}), (timer) => {
       let cut = false
       const forget = signal.listen(() => {
@@ -99,7 +99,3 @@ export const awaitWithin = <A>(fiber: Fiber.Fiber<A, unknown>, millis: number): 
       })
   )
 }
-
-/** Whether a cause says that the action failed by its own typed errors and by nothing else. */
-export const isTyped = (cause: Cause.Cause<unknown>): boolean =>
-  cause.reasons.length > 0 && cause.reasons.every((reason) => reason._tag === "Fail")
