@@ -124,6 +124,11 @@ class Unwind {
     this.#positions[this.#positions.length - 1]!--
   }
 
+  /** What runs now needs no limit: a group bounds its own compensations, and behind the last there is nothing. */
+  get bounded(): boolean {
+    return this.inGroup || this.#logs.length === 0
+  }
+
   get done(): boolean {
     return !this.#paused
   }
@@ -157,8 +162,7 @@ const drain = (loop: Unwind): Effect.Effect<void> =>
     const exit = fiber.pollUnsafe()
     if (exit !== undefined) return ended(loop, exit, false)
     loop.pause = true
-    // A group bounds its own compensations and always ends.
-    return loop.inGroup
+    return loop.bounded
       ? Effect.flatMap(Fiber.await(fiber), (exit) => ended(loop, exit, false))
       : Effect.flatMap(awaitWithin(fiber, loop.log.limitAt(loop.index)), (awaited) => watched(loop, awaited))
   })
