@@ -83,6 +83,11 @@ export const Observers: Context.Reference<ReadonlyArray<SagaObserver>> = Context
  * Adds observers to those that are there already. One that has to be set up is given as an Effect; its scope is the
  * layer's.
  *
+ * **Gotchas**
+ *
+ * Two of these layers side by side in `Layer.mergeAll` do not add up, the later replaces the earlier: put all observers
+ * into one list, or one layer below the other.
+ *
  * **Example** (Observing every saga of a program)
  *
  * ```ts
@@ -99,14 +104,19 @@ export const Observers: Context.Reference<ReadonlyArray<SagaObserver>> = Context
  * @category layers
  * @since 0.1.0
  */
-export const layer = <E = never, R = never>(
-  observers: ReadonlyArray<SagaObserver | Effect.Effect<SagaObserver, E, R>>
-): Layer.Layer<never, E, Exclude<R, Scope.Scope>> =>
+export const layer = <const Added extends ReadonlyArray<SagaObserver | Effect.Effect<SagaObserver, unknown, unknown>>>(
+  observers: Added
+): Layer.Layer<never, Effect.Error<Added[number]>, Exclude<Effect.Services<Added[number]>, Scope.Scope>> =>
   Layer.effectContext(Effect.gen(function*() {
     const existing = yield* Observers
+    // The union of the elements' errors and services: TypeScript reads `Added[number]` as its bound.
+    const each = observers as ReadonlyArray<
+      SagaObserver | Effect.Effect<SagaObserver, Effect.Error<Added[number]>, Effect.Services<Added[number]>>
+    >
     const added = yield* Effect.forEach(
-      observers,
+      each,
       (observer) => Effect.isEffect(observer) ? observer : Effect.succeed(observer)
     )
+    // A reference is always there, so a context that sets it provides nothing that could be required.
     return Context.make(Observers, [...existing, ...added]) as Context.Context<never>
   }))
