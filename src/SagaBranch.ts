@@ -133,7 +133,7 @@ export const forEach = <
   name: Fresh<N, S>,
   options: {
     readonly item: IS
-    readonly items: (state: S) => ReadonlyArray<IS["Type"]>
+    readonly items: (state: NoInfer<S>) => ReadonlyArray<IS["Type"]>
     readonly key: (item: IS["Type"]) => string
     readonly concurrency?: number
     readonly each: (fork: Fork<Omit<S, "item"> & { readonly item: IS["Type"] }, P>) => B
@@ -189,7 +189,7 @@ export const forEach = <
  */
 export const when = <const N extends string, S, P extends Phase, B extends AnySaga<NoInfer<P>>>(
   name: Fresh<N, S>,
-  predicate: (state: S) => boolean,
+  predicate: (state: NoInfer<S>) => boolean,
   branch: (fork: Fork<S, P>) => B
 ) =>
 <P0, O0, A0, E0, R0>(
@@ -245,7 +245,7 @@ type Chosen<C extends Record<string, AnySaga>> = {
  */
 export const match = <const N extends string, S, P extends Phase, C extends Record<string, AnySaga<NoInfer<P>>>>(
   name: Fresh<N, S>,
-  tag: (state: S) => keyof NoInfer<C>,
+  tag: (state: NoInfer<S>) => keyof NoInfer<C>,
   cases: { readonly [K in keyof C]: (fork: Fork<S, P>) => C[K] }
 ) =>
 <P0, O0, A0, E0, R0>(
@@ -361,7 +361,7 @@ export const orElse = <const N extends string, S, B1 extends AnySaga<"Reversible
 export const nested = <const N extends string, S, PI, A, E, R, P extends Phase>(
   name: Fresh<N, S>,
   saga: Saga<PI, unknown, unknown, A, E, R, P>,
-  payload: (state: S) => PI
+  payload: (state: NoInfer<S>) => PI
 ) =>
 <P0, O0, A0, E0, R0>(
   self: Saga<P0, S, O0, A0, E0, R0, "Reversible">
@@ -395,7 +395,7 @@ export const nested = <const N extends string, S, PI, A, E, R, P extends Phase>(
  * @since 0.1.0
  */
 export const output =
-  <S, AS extends Schema.Top>(success: AS, f: (state: S) => AS["Type"]) =>
+  <S, AS extends Schema.Top>(success: AS, f: (state: NoInfer<S>) => AS["Type"]) =>
   <P0, O0, A0, E0, R0, P extends Phase>(
     self: Saga<P0, S, O0, A0, E0, R0, P>
   ): Saga<P0, S, O0, AS["Type"], E0, R0, P> => {

@@ -210,7 +210,7 @@ export const step = <
   CR,
   AS extends Schema.Top = Schema.Void,
   ES extends Schema.Top = Schema.Never
->(name: Fresh<N, S>, options: StepOptions<S, AS, ES, R, CE, CR>) =>
+>(name: Fresh<N, S>, options: StepOptions<NoInfer<S>, AS, ES, R, CE, CR>) =>
 <P0, O0, A0, E0, R0>(
   self: Saga<P0, S, O0, A0, E0, R0, "Reversible">
 ): Added<P0, S, O0, N, AS["Type"], E0 | ES["Type"], R0 | R | CR, "Reversible"> => add(self, "step", name, options)
@@ -242,7 +242,7 @@ export const check = <
   R,
   AS extends Schema.Top = Schema.Void,
   ES extends Schema.Top = Schema.Never
->(name: Fresh<N, S>, options: ActionOptions<S, AS, ES, R> & Retry<ES> & Limit<ES>) =>
+>(name: Fresh<N, S>, options: ActionOptions<NoInfer<S>, AS, ES, R> & Retry<ES> & Limit<ES>) =>
 <P0, O0, A0, E0, R0>(
   self: Saga<P0, S, O0, A0, E0, R0, "Reversible">
 ): Added<P0, S, O0, N, AS["Type"], E0 | ES["Type"], R0 | R, "Reversible"> => add(self, "check", name, options)
@@ -283,8 +283,8 @@ export const pivot = <
 >(
   name: Fresh<N, S>,
   options:
-    & Omit<ActionOptions<S, AS, ES, R>, "interruptible">
-    & UncertainOptions<S, AS, R>
+    & Omit<ActionOptions<NoInfer<S>, AS, ES, R>, "interruptible">
+    & UncertainOptions<NoInfer<S>, AS, R>
     & Limit<ES>
     & {
       readonly retry?: Schedule.Schedule<unknown, unknown>
@@ -336,8 +336,8 @@ export const retriable = <
 >(
   name: Fresh<N, S>,
   options:
-    & Omit<ActionOptions<S, AS, ES, R>, "interruptible">
-    & UncertainOptions<S, AS, R>
+    & Omit<ActionOptions<NoInfer<S>, AS, ES, R>, "interruptible">
+    & UncertainOptions<NoInfer<S>, AS, R>
     & Limit<ES>
     & { readonly retry: Schedule.Schedule<unknown, unknown> }
 ) =>
@@ -366,7 +366,7 @@ export const retriable = <
  */
 export const sleep = <const N extends string, S>(
   name: Fresh<N, S>,
-  duration: Duration.Input | ((state: S) => Duration.Input)
+  duration: Duration.Input | ((state: NoInfer<S>) => Duration.Input)
 ) =>
 <P0, O0, A0, E0, R0, P extends Phase>(
   self: Saga<P0, S, O0, A0, E0, R0, P>

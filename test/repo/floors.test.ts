@@ -16,6 +16,7 @@ const floors: Record<string, number> = {
   "internal/signal": 12,
   "internal/tree": 13,
   SagaScope: 14,
+  "internal/cause": 15,
   // F2: what is known about a run, and what runs it
   SagaState: 20,
   SagaObserver: 21,

@@ -4,6 +4,16 @@ import { fileURLToPath } from "node:url"
 
 export const root = fileURLToPath(new URL("../../", import.meta.url))
 
+/** What a user can import, as in `effect-saga/diagram`, and the source behind it, as in `diagram/index`. */
+export const entries: ReadonlyMap<string, string> = new Map(
+  Object.entries<string | null>(JSON.parse(readFileSync(join(root, "package.json"), "utf8")).exports).flatMap(
+    ([entry, target]) => {
+      const name = /^\.\/dist\/(.+)\.js$/.exec(target ?? "")?.[1]
+      return name === undefined ? [] : [[entry.replace(/^\./, "effect-saga"), name]]
+    }
+  )
+)
+
 export interface Source {
   /** The path below the folder without its extension, as in `internal/tree`. */
   readonly name: string
