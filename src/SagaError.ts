@@ -206,9 +206,9 @@ const sagaName = (error: { readonly saga: string; readonly executionId: string }
  *
  * **Details**
  *
- * `original` is why the saga failed. `failures` says what stood in the way: compensations after their last try, or a
- * step or pivot of unknown outcome (`StepUncertain`, `PivotUncertain`), after which nothing may be compensated at all.
- * `uncompensated` is what still stands, in the order in which it would have to be undone.
+ * `original` is why the saga failed. `failures` says what stood in the way: compensations after their last try, or,
+ * by `reason`, a step or pivot of unknown outcome, after which nothing is compensated at all: it is listed in
+ * `uncertain`. `uncompensated` is what still stands, in the order in which it would have to be undone.
  *
  * @category errors
  * @since 0.1.0
@@ -216,6 +216,7 @@ const sagaName = (error: { readonly saga: string; readonly executionId: string }
 export class CompensationFailed<E> extends Data.TaggedError("CompensationFailed")<{
   readonly saga: string
   readonly executionId: string
+  readonly reason: "CompensationFailed" | "StepUncertain" | "PivotUncertain"
   readonly original: Cause.Cause<E>
   readonly failures: ReadonlyArray<Failure>
   readonly compensated: ReadonlyArray<StepPath>
@@ -223,9 +224,14 @@ export class CompensationFailed<E> extends Data.TaggedError("CompensationFailed"
   readonly uncertain: ReadonlyArray<UncertainStep>
 }> {
   override get message(): string {
-    return `${sagaName(this)} is stuck: ${
-      this.failures.map((failure) => `"${failure.path}" after ${failure.attempts} of its tries`).join(", ")
-    } could not be compensated; still in place: ${this.uncompensated.join(", ")}. Undo these by hand, in this order`
+    const standing = this.uncompensated.length === 0 ? "nothing" : this.uncompensated.join(", ")
+    return this.reason === "CompensationFailed"
+      ? `${sagaName(this)} is stuck: ${
+        this.failures.map(({ attempts, path }) => `the compensation of "${path}" failed ${attempts} times`).join(", ")
+      }. Still in place: ${standing}. Undo this by hand, in this order`
+      : `${sagaName(this)} is stuck: whether ${
+        this.uncertain.map(({ path, reason }) => `"${path}" (${reason})`).join(", ")
+      } took place is unknown, so nothing was compensated. In place for certain: ${standing}. Ask the participant, then finish or undo by hand`
   }
 }
 

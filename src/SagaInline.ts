@@ -118,11 +118,18 @@ export const withCompensation: {
     compensation: (result: A, context: InlineContext) => Effect.Effect<unknown, CE, CR>,
     options?: InlineOptions<NoInfer<A>, NoInfer<E>, VR> & { readonly whenUncertain?: "report" | "stuck" }
   ): Effect.Effect<A, E, R | CR | VR | SagaScope>
-} = dual(
-  (args) => Effect.isEffect(args[0]),
-  (self: AnyEffect, compensation: InlineStep["compensation"], options?: Erased) =>
-    register(self, stepOf(compensation, options))
-)
+} = ((...args: DataFirst | DataLast) => {
+  if (isDataFirst(args)) return register(args[0], stepOf(args[1], args[2]))
+  const step = stepOf(args[0], args[1])
+  return (self: AnyEffect) => register(self, step)
+  // The overloads say what is given and what comes out.
+}) as never
+
+type DataFirst = readonly [self: AnyEffect, compensation: InlineStep["compensation"], options?: Erased]
+type DataLast = readonly [compensation: InlineStep["compensation"], options?: Erased]
+
+// `dual` tells these apart by spreading the arguments of every call: as dear as all the rest of a step.
+const isDataFirst = (args: DataFirst | DataLast): args is DataFirst => typeof args[1] === "function"
 
 /** The options of a step, with types taken off. */
 interface Erased extends InlineOptions<unknown, unknown, never> {

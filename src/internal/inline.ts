@@ -60,7 +60,7 @@ export class InlineLog implements UndoLog {
   cause: Cause.Cause<unknown> = Cause.empty
   failures: Array<Failure> | undefined
   uncertain: Array<UncertainStep> | undefined
-  parked: Array<Failure> | undefined
+  parked: Array<UncertainStep> | undefined
   readonly #givenUp = new Set<number>()
 
   constructor(context: Context.Context<never>) {
@@ -209,10 +209,7 @@ const unknown = (
   const path = step.name ?? `#${log.size + 1}`
   if (log.state !== "Open") return warn([{ path, reason, cause }])
   if (step.whenUncertain === "report") (log.uncertain ??= []).push({ path, reason, cause })
-  else {
-    const parked = Cause.combine(Cause.fail(new StepUncertain({ path, reason })), cause)
-    ;(log.parked ??= []).push({ path, attempts: 1, cause: parked })
-  }
+  else (log.parked ??= []).push({ path, reason, cause })
   return undefined
 }
 
@@ -281,17 +278,22 @@ const failStuck = (log: InlineLog): Effect.Effect<never, CompensationFailed<unkn
 
 const stuck = (log: InlineLog): CompensationFailed<unknown> => {
   const parked = log.parked ?? []
-  const failures = [...parked, ...failuresOf(log)]
+  const failures = parked.map(({ path, reason }): Failure => ({
+    path,
+    attempts: 1,
+    cause: Cause.fail(new StepUncertain({ path, reason }))
+  }))
   const due = Array.from(log.due())
   const stands = due.filter((entry) => parked.length > 0 || entry.givenUp).map((entry) => entry.path)
   return new CompensationFailed({
     saga: "inline",
     executionId: "",
+    reason: parked.length > 0 ? "StepUncertain" : "CompensationFailed",
     original: log.cause,
-    failures,
+    failures: [...failures, ...failuresOf(log)],
     compensated: due.filter((entry) => parked.length === 0 && !entry.givenUp).map((entry) => entry.path),
-    uncompensated: [...parked.map((step) => step.path), ...stands],
-    uncertain: log.uncertain ?? []
+    uncompensated: stands,
+    uncertain: [...parked, ...log.uncertain ?? []]
   })
 }
 

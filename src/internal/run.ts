@@ -216,28 +216,30 @@ type StuckReason = Extract<SagaEvent, { readonly _tag: "SagaStuck" }>["reason"]
 const stuck = <A, E>(
   frame: Sequence,
   failures: ReadonlyArray<Failure>,
-  reason: StuckReason,
+  reason: Exclude<StuckReason, "ForwardRecoveryFailed">,
   endings: Endings<A, E>
 ): Effect.Effect<A, E> => {
   const { execution } = frame
   const { root } = execution
+  const parked = root.parked ?? []
   const given = new Set(failures.map((failure) => failure.path))
   const undone: Array<StepPath> = []
-  const open = (root.parked ?? []).map((step) => step.path)
+  const standing: Array<StepPath> = []
   for (const { path, unwound } of frame.due()) {
-    if (given.has(path) || root.parked !== undefined && !unwound) open.push(path)
-    else undone.push(path)
+    const stands = given.has(path) || parked.length > 0 && !unwound
+    ;(stands ? standing : undone).push(path)
   }
   const error = new CompensationFailed({
     saga: execution.tree.definition.saga,
     executionId: execution.id,
+    reason,
     original: root.cause ?? Cause.empty,
     failures,
     compensated: undone,
-    uncompensated: open,
-    uncertain: root.uncertain ?? []
+    uncompensated: standing,
+    uncertain: [...parked.map(({ cause, path, reason }) => ({ path, reason, cause })), ...root.uncertain ?? []]
   })
-  return tell(execution, error, open, reason, endings)
+  return tell(execution, error, [...parked.map((step) => step.path), ...standing], reason, endings)
 }
 
 /** Past the commit point something is left to do. */
