@@ -135,10 +135,11 @@ export const settle = (step: StepNode, around: Surroundings): Effect.Effect<Sett
       }
       const typed = isTyped(exit.cause)
       const reason = step.kind === "check" ? undefined : reasonOf(exit.cause, timedOut, step.isUncertain)
-      const cause = timedOut && !typed ? timeoutCause(step, context.path, exit.cause) : exit.cause
       const known = reason ?? earlier
+      earlier = known
+      last = exit.cause
+      const cause = timedOut && !typed ? timeoutCause(step, context.path, exit.cause) : exit.cause
       last = cause
-      if (reason !== undefined) earlier = reason
       if (!retryable(step, cause, reason, timedOut)) return conclude(number, cause, known)
       const input = timedOut && !typed
         ? new StepTimedOut({ path: context.path, limitMillis: step.timeoutMillis ?? 0 })
@@ -155,7 +156,9 @@ export const settle = (step: StepNode, around: Surroundings): Effect.Effect<Sett
   ): Effect.Effect<Settled> =>
     Effect.gen(function*() {
       next ??= yield* delays(step.retry!)
-      const millis = around.signal.stopped ? undefined : yield* next(input)
+      const due = around.signal.stopped ? Exit.succeed(undefined) : yield* Effect.exit(next(input))
+      if (Exit.isFailure(due)) return yield* conclude(number, Cause.combine(cause, due.cause), reason)
+      const millis = due.value
       if (millis === undefined) return yield* conclude(number, cause, reason)
       const now = yield* Clock.currentTimeMillis
       const recorded = around.attemptFailed(number, cause, now + millis)

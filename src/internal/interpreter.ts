@@ -38,12 +38,20 @@ import { delay, withLimit } from "./wait.ts"
 
 /** Checks a payload by the schema of its saga. */
 export const validate = (tree: SagaTree, payload: unknown): Effect.Effect<unknown> => {
-  const checked = tree.definition.payload.makeEffect(payload)
+  const { payload: schema, saga } = tree.definition
+  const checked = schema.makeEffect(payload)
   if (Exit.isExit(checked) && Exit.isSuccess(checked)) return Effect.succeed(checked.value)
-  return Effect.catch(
-    checked,
-    (issue) => Effect.die(new PayloadInvalid({ saga: tree.definition.saga, issue: String(issue) }))
-  )
+  // The issue is data; `make` throws it in words, without the formatter's module being loaded for every saga.
+  return Effect.catch(checked, () =>
+    Effect.flatMap(
+      Effect.exit(Effect.sync(() => schema.make(payload))),
+      (exit) => Effect.die(new PayloadInvalid({ saga, issue: Exit.isFailure(exit) ? words(exit.cause) : "" }))
+    ))
+}
+
+const words = (cause: Cause.Cause<unknown>): string => {
+  const error = Cause.squash(cause)
+  return error instanceof Error ? error.message : String(error)
 }
 
 /** The whole saga as a sequence. */
