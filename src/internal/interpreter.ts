@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { identity } from "effect/Function"
+import * as SchemaIssue from "effect/SchemaIssue"
 import { CaseMissing, DuplicateItemKey, PayloadInvalid, SagaTimedOut } from "../SagaError.ts"
 import type { Settled } from "./attempt.ts"
 import { settle } from "./attempt.ts"
@@ -36,22 +37,16 @@ import { unwind } from "./unwind.ts"
 import type { Restore } from "./wait.ts"
 import { delay, withLimit } from "./wait.ts"
 
+const inWords = SchemaIssue.makeFormatterDefault()
+
 /** Checks a payload by the schema of its saga. */
 export const validate = (tree: SagaTree, payload: unknown): Effect.Effect<unknown> => {
-  const { payload: schema, saga } = tree.definition
-  const checked = schema.makeEffect(payload)
+  const checked = tree.definition.payload.makeEffect(payload)
   if (Exit.isExit(checked) && Exit.isSuccess(checked)) return Effect.succeed(checked.value)
-  // The issue is data; `make` throws it in words, without the formatter's module being loaded for every saga.
-  return Effect.catch(checked, () =>
-    Effect.flatMap(
-      Effect.exit(Effect.sync(() => schema.make(payload))),
-      (exit) => Effect.die(new PayloadInvalid({ saga, issue: Exit.isFailure(exit) ? words(exit.cause) : "" }))
-    ))
-}
-
-const words = (cause: Cause.Cause<unknown>): string => {
-  const error = Cause.squash(cause)
-  return error instanceof Error ? error.message : String(error)
+  return Effect.catch(
+    checked,
+    (issue) => Effect.die(new PayloadInvalid({ saga: tree.definition.saga, issue: inWords(issue) }))
+  )
 }
 
 /** The whole saga as a sequence. */
