@@ -320,15 +320,17 @@ export const aftermath = (cause: Cause.Cause<unknown>): Aftermath =>
     () => ({ uncertain: [], others: [] })
   )
 
-/** The cause with what else went wrong, when something did. */
+/** The cause with what else went wrong, when something did: added to what a saga inside has said. */
 export const withAftermath = <E>(
   cause: Cause.Cause<E>,
   uncertain: ReadonlyArray<UncertainStep> | undefined,
   others: ReadonlyArray<Failure> | undefined
-): Cause.Cause<E> =>
-  uncertain === undefined && others === undefined
-    ? cause
-    : Cause.annotate(
-      cause,
-      Context.make(AftermathAnnotation, { uncertain: uncertain ?? [], others: others ?? [] })
-    )
+): Cause.Cause<E> => {
+  if (uncertain === undefined && others === undefined) return cause
+  const inner = aftermath(cause)
+  const all: Aftermath = {
+    uncertain: [...inner.uncertain, ...uncertain ?? []],
+    others: [...inner.others, ...others ?? []]
+  }
+  return Cause.annotate(cause, Context.make(AftermathAnnotation, all), { overwrite: true })
+}

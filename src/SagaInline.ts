@@ -4,18 +4,19 @@
  *
  * @since 0.1.0
  */
-import * as Cause from "effect/Cause"
+import type * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
 import * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
-import type { InlineStep } from "./internal/inline.ts"
-import { commit, current, end, enter, InlineLog, register, within } from "./internal/inline.ts"
+import { competing, register, within } from "./internal/inline.ts"
+import type { InlineStep } from "./internal/inlineLog.ts"
 import type { AnyEffect } from "./internal/tree.ts"
+import { limitProblem } from "./internal/tree.ts"
 import { defaultCompensationTimeoutMillis } from "./internal/unwind.ts"
 import type { CompensationFailed } from "./SagaError.ts"
+import { SagaDefinitionError } from "./SagaError.ts"
 import type { SagaScope } from "./SagaScope.ts"
 import type { Attempt } from "./StepContext.ts"
 
@@ -43,7 +44,10 @@ export interface InlineOptions<A, E, R> {
   readonly name?: string
   /** Names errors of the action that leave open whether it took place, such as those of `Effect.timeout`. */
   readonly isUncertain?: (error: E) => boolean
-  /** Asks the participant whether an action of unknown outcome took place. */
+  /**
+   * Asks the participant whether an action of unknown outcome took place: `Some` of its result, and the step has
+   * succeeded, or `None`. Bounded by 30 seconds. If it fails, the outcome stays unknown.
+   */
   readonly verify?: Effect.Effect<Option.Option<A>, unknown, R>
   /**
    * Given the error of a try, its defect, or `CompensationTimedOut`.
@@ -143,10 +147,17 @@ const stepOf = (compensation: InlineStep["compensation"], options: Erased | unde
   isUncertain: options?.isUncertain,
   verify: options?.verify,
   compensationRetry: options?.compensationRetry,
-  compensationTimeoutMillis: options?.compensationTimeout === undefined
-    ? defaultCompensationTimeoutMillis
-    : Duration.toMillis(options.compensationTimeout)
+  compensationTimeoutMillis: limitOf(options)
 })
+
+const limitOf = (options: Erased | undefined): number => {
+  const limit = options?.compensationTimeout
+  if (limit === undefined) return defaultCompensationTimeoutMillis
+  const millis = Duration.toMillis(limit)
+  const problem = limitProblem("compensationTimeout", millis)
+  if (problem === undefined) return millis
+  throw new SagaDefinitionError({ saga: "inline", path: options?.name ?? "", problem })
+}
 
 /**
  * Runs an effect as a saga: when it fails or is interrupted, what its steps did is undone in reverse. When it succeeds
@@ -181,7 +192,7 @@ const stepOf = (compensation: InlineStep["compensation"], options: Erased | unde
  */
 export const scoped = <A, E, R>(
   self: Effect.Effect<A, E, R>
-): Effect.Effect<A, E | CompensationFailed<E>, Exclude<R, SagaScope>> => within(self, commit)
+): Effect.Effect<A, E | CompensationFailed<E>, Exclude<R, SagaScope>> => within(self, "scoped")
 
 /**
  * Runs an effect as a part of the saga around it: when it fails, its own steps are undone at once; when it succeeds,
@@ -212,7 +223,7 @@ export const scoped = <A, E, R>(
 export const joined = <A, E, R>(
   self: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | CompensationFailed<E>, R | SagaScope> =>
-  within(self, (log, fiber) => current(fiber).adopt(log)) as Effect.Effect<A, E | CompensationFailed<E>, R | SagaScope>
+  within(self, "joined") as Effect.Effect<A, E | CompensationFailed<E>, R | SagaScope>
 
 /**
  * Runs two effects side by side and takes the first success, as `Effect.race` does. What the steps of the other one did
@@ -293,36 +304,3 @@ export const timeoutOption: {
           : { log: answer.value.log, value: Option.some(answer.value.value) })),
     (answer) => answer as Option.Option<unknown>
   ))
-
-/** What a contestant returned, and the log of what it did. */
-interface Answer {
-  readonly log: InlineLog | undefined
-  readonly value: unknown
-}
-
-/** Runs contestants, each with a log of its own: the winner's joins the saga around, the others' are undone. */
-const competing = (
-  contestants: ReadonlyArray<AnyEffect>,
-  run: (contestants: ReadonlyArray<Effect.Effect<Answer, unknown>>) => Effect.Effect<Answer, unknown>
-): AnyEffect =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.withFiber((fiber) => {
-      const logs = contestants.map(() => new InlineLog(fiber.context))
-      const entered = contestants.map((self, index) =>
-        Effect.map(enter(self, logs[index]!), (value): Answer => ({ log: logs[index]!, value }))
-      )
-      const drop = (dropped: ReadonlyArray<InlineLog>, cause: Cause.Cause<unknown>) =>
-        Effect.flatMap(
-          Effect.forEach(dropped, (log) => Effect.exit(end(log, cause))),
-          (exits) => exits.find(Exit.isFailure) ?? Effect.void
-        )
-      return Effect.matchCauseEffect(restore(run(entered)), {
-        onFailure: (cause) => Effect.andThen(drop([...logs].reverse(), cause), Effect.failCause(cause)),
-        onSuccess: (answer) => {
-          const adopted = answer.log === undefined ? undefined : current(fiber).adopt(answer.log)
-          const dropped = drop(logs.filter((log) => log !== answer.log), Cause.interrupt())
-          return Effect.as(adopted === undefined ? dropped : Effect.andThen(adopted, dropped), answer.value)
-        }
-      })
-    })
-  )

@@ -26,7 +26,8 @@ const allowed = /^[A-Za-z0-9._-]{1,100}$/
  * import { StepPath } from "effect-saga"
  *
  * StepPath.nameProblem("reserve-seat") // => undefined
- * StepPath.nameProblem("reserve seat") // => "\"reserve seat\" is no name: use 1 to 100 of the characters A-Z a-z 0-9 . _ -"
+ * StepPath.nameProblem("reserve seat")
+ * // => "\"reserve seat\" is no name: use 1 to 100 of the characters A-Z a-z 0-9 . _ -"
  * ```
  *
  * @category guards

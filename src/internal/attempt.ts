@@ -18,7 +18,7 @@ import { isTyped, reasonOf, toDefects } from "./cause.ts"
 import type { StopSignal } from "./signal.ts"
 import type { AnyEffect, AnySchedule, State, StepNode } from "./tree.ts"
 import type { Ended, Restore } from "./wait.ts"
-import { delay, withLimit } from "./wait.ts"
+import { answer, delay, withLimit } from "./wait.ts"
 
 /** What is known of an action when all its attempts are over. */
 export type Settled =
@@ -101,8 +101,7 @@ const ask = (
   if (verify === undefined) return Effect.succeed(unknown)
   const { attempts, cause } = unknown
   const question = Effect.suspend(() => verify(around.state, around.contextOf(attempts)))
-  const limit = step.timeoutMillis ?? step.compensationTimeoutMillis
-  return Effect.map(withLimit(question, limit, identity), ({ exit }): Settled => {
+  return Effect.map(answer(question, step.timeoutMillis), (exit): Settled => {
     if (Exit.isFailure(exit)) return { ...unknown, cause: Cause.combine(cause, toDefects(exit.cause)) }
     return Option.match(exit.value, {
       onNone: () => ({ _tag: "Failed", attempts, cause }),

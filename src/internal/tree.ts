@@ -138,6 +138,12 @@ const resultNames = (node: Node): ReadonlyArray<string> =>
     ? []
     : [node.name]
 
+/** Says in words why a time cannot be a limit; `undefined` when it can. */
+export const limitProblem = (option: string, millis: number): string | undefined =>
+  millis > 0 && Number.isFinite(millis)
+    ? undefined
+    : `\`${option}\` must be longer than zero and finite, not ${millis} ms`
+
 /** A list of nodes that shares its beginning with the lists that it was made from. */
 export class SagaTree {
   readonly definition: Definition
@@ -239,8 +245,9 @@ export class SagaTree {
   limit(where: string, option: string, duration: Duration.Input | undefined): number | undefined {
     if (duration === undefined) return undefined
     const millis = Duration.toMillis(duration)
-    if (millis > 0 && Number.isFinite(millis)) return millis
-    throw this.error(where, `\`${option}\` must be longer than zero and finite, not ${millis} ms`)
+    const problem = limitProblem(option, millis)
+    if (problem === undefined) return millis
+    throw this.error(where, problem)
   }
 
   error(where: string, problem: string): SagaDefinitionError {

@@ -73,6 +73,18 @@ export const withLimit = <A>(
       }))
   })
 
+/** Asks a question with a limit, 30 seconds unless given. One that ignores its interruption is given up. */
+export const answer = <A>(question: AnyEffect<A>, millis = 30_000): Effect.Effect<Exit.Exit<A, unknown>> =>
+  Effect.flatMap(Effect.forkDetach(question, { startImmediately: true }), (fiber) => {
+    const exit = fiber.pollUnsafe()
+    return exit === undefined
+      ? Effect.map(
+        awaitWithin(fiber, millis),
+        (awaited) => awaited._tag === "Ended" ? awaited.exit : Exit.interrupt()
+      )
+      : Effect.succeed(exit)
+  })
+
 /** How a fiber with a limit ended; `Abandoned`: it did not, although it was interrupted. */
 export type Awaited<A> =
   | { readonly _tag: "Ended"; readonly exit: Exit.Exit<A, unknown>; readonly timedOut: boolean }
