@@ -84,7 +84,11 @@ export const parallel = <S, P extends Phase, const B extends ReadonlyArray<AnySa
   P
 > => {
   const tree = toTree(self)
-  const trees = branches(fromTree(tree.fork(""))).map((branch) => inside(tree, "", toTree(branch)))
+  const trees = branches(fromTree(tree.fork(""))).map((branch) => {
+    const body = inside(tree, "", toTree(branch))
+    if (body.output === undefined) return body
+    throw tree.error("", "`output` has no place in a branch of `parallel`: its results are results of the saga")
+  })
   const concurrency = concurrencyOf(tree, "", options?.concurrency, Number.POSITIVE_INFINITY)
   return fromTree(tree.append({ _tag: "Parallel", branches: trees, concurrency }))
 }

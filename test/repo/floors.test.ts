@@ -28,6 +28,7 @@ const floors: Record<string, number> = {
   "internal/frame": 27,
   "internal/interpreter": 28,
   "internal/run": 29,
+  "internal/inlineLog": 28,
   "internal/inline": 29,
   // F3: what a user imports
   SagaValue: 30,
@@ -38,6 +39,13 @@ const floors: Record<string, number> = {
   Saga: 39,
   // F4: rooms
   "diagram/index": 49,
+  "telemetry/internal/identity": 40,
+  "telemetry/internal/spans": 41,
+  "telemetry/SagaTracing": 42,
+  "telemetry/SagaMetrics": 43,
+  "telemetry/SagaLogging": 44,
+  "telemetry/SagaFacts": 45,
+  "telemetry/index": 49,
   // the door
   index: 90
 }

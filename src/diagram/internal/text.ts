@@ -40,11 +40,12 @@ export const pad = (text: string, columns: number): string => text + " ".repeat(
 
 /** A text in lines of at most so many columns, broken at blanks; a word that is longer has a line of its own. */
 export const wrap = (text: string, columns: number): ReadonlyArray<string> => {
-  const lines: Array<string> = []
-  for (const word of text.split(" ")) {
-    const longer = lines.length === 0 ? word : `${lines.at(-1)} ${word}`
-    if (lines.length > 0 && columnsOf(longer) > columns) lines.push(word)
-    else lines.splice(-1, 1, longer)
+  const [first = "", ...words] = text.split(" ")
+  const lines = [first]
+  for (const word of words) {
+    const longer = `${lines.at(-1)} ${word}`
+    if (columnsOf(longer) > columns) lines.push(word)
+    else lines[lines.length - 1] = longer
   }
   return lines
 }

@@ -59,13 +59,130 @@ export interface Run {
   readonly mismatch: SagaState.HistoryMismatch | undefined
 }
 
-interface OpenTrack {
+/** When a fact was seen: where on the axis, and by the clock. */
+interface Moment {
+  readonly at: number
+  readonly atMillis: number
+}
+
+/** A track that grows. */
+class Growing {
   readonly kind: Track["kind"]
   readonly path: StepPath
-  readonly startedAtMillis: number
+  readonly begun: Moment
   readonly stretches: Array<Stretch>
-  attempts: number
-  end: { readonly at: number; readonly millis: number; readonly ending: Ending } | undefined
+  attempts = 1
+  ended: Moment | undefined
+  ending: Ending = { _tag: "Running" }
+
+  constructor(kind: Track["kind"], path: StepPath, begun: Moment) {
+    this.kind = kind
+    this.path = path
+    this.begun = begun
+    this.stretches = [{ from: begun.at, waits: kind === "sleep" }]
+  }
+
+  end(ended: Moment, ending: Ending, attempts = 1): void {
+    this.ended = ended
+    this.ending = ending
+    this.attempts = attempts
+  }
+
+  /** As it stands at the end of the facts. */
+  toTrack(last: Moment): Track {
+    const { attempts, begun, ending, kind, path, stretches } = this
+    const { at, atMillis } = this.ended ?? last
+    return {
+      kind,
+      path,
+      // A pause that was cut has no attempt after it.
+      stretches: stretches.filter(({ from }, index) => index === 0 || from < at),
+      to: at,
+      millis: Math.max(0, atMillis - begun.atMillis),
+      attempts,
+      ending
+    }
+  }
+}
+
+/** The tracks so far. An action and its compensation have one path: the later one is meant. */
+class Tracks {
+  readonly all: Array<Growing> = []
+  readonly #latest = new Map<StepPath, Growing>()
+
+  begin(kind: Track["kind"], path: StepPath, moment: Moment): Growing {
+    const track = new Growing(kind, path, moment)
+    this.all.push(track)
+    this.#latest.set(path, track)
+    return track
+  }
+
+  add(fact: SagaEvent, moment: Moment, unit: Axis["unit"]): void {
+    const end = (path: StepPath, ending: Ending, attempts?: number) =>
+      this.#latest.get(path)?.end(moment, ending, attempts)
+    const decided = (path: StepPath, decision: string) =>
+      this.begin("decision", path, moment).end(moment, { _tag: "Decided", decision })
+    switch (fact._tag) {
+      case "StepStarted":
+        this.begin("action", fact.path, moment)
+        break
+      case "CompensationStarted":
+        this.begin("compensation", fact.path, moment)
+        break
+      case "TimerSet":
+        this.begin("sleep", fact.path, moment)
+        break
+      case "StepAttemptFailed":
+      case "CompensationAttemptFailed": {
+        const pause = unit === "millis" ? fact.nextAtMillis - fact.atMillis : 0
+        const { at } = moment
+        this.#latest.get(fact.path)?.stretches.push({ from: at, waits: true }, { from: at + pause, waits: false })
+        break
+      }
+      case "StepSucceeded":
+      case "CompensationSucceeded":
+        end(fact.path, { _tag: "Succeeded" }, fact.attempts)
+        break
+      case "TimerFired":
+        end(fact.path, { _tag: "Succeeded" })
+        break
+      case "StepFailed":
+      case "CompensationFailed":
+        end(fact.path, { _tag: "Failed", cause: fact.cause }, fact.attempts)
+        break
+      case "StepUncertain": {
+        const { attempts, cause, path, reason, treatment } = fact
+        end(path, { _tag: "Uncertain", cause, reason, reported: treatment === "report" }, attempts)
+        break
+      }
+      case "BranchChosen":
+        decided(fact.path, fact.tag ?? "skipped")
+        break
+      case "ItemsListed":
+        decided(fact.path, fact.keys.length === 1 ? "1 item" : `${fact.keys.length} items`)
+        break
+      case "NestedStarted":
+        decided(fact.path, `saga ${fact.saga}`)
+        break
+      case "FellBack":
+        decided(fact.path, "second way")
+        break
+      case "UnwindStarted":
+        this.cut(fact.scope === "" ? "" : `${fact.scope}/first/`, moment)
+        break
+      case "SagaStuck":
+        this.cut("", moment)
+        break
+    }
+  }
+
+  /** No fact tells of a sleep that was cut. */
+  cut(prefix: string, moment: Moment): void {
+    for (const track of this.all) {
+      const open = track.kind === "sleep" && track.ended === undefined
+      if (open && track.path.startsWith(prefix)) track.end(moment, { _tag: "Cut" })
+    }
+  }
 }
 
 /** The facts up to the first that does not fit, and what they say of the execution. */
@@ -87,101 +204,18 @@ export const runOf = (events: Iterable<SagaEvent>): Run => {
   const start = facts.reduce((least, { atMillis }) => Math.min(least, atMillis), Infinity)
   const millis = facts.reduce((most, { atMillis }) => Math.max(most, atMillis - start), 0)
   const axis: Axis = millis > 0 ? { unit: "millis", length: millis } : { unit: "facts", length: facts.length }
-  const tracks: Array<OpenTrack> = []
-  const open = new Map<StepPath, OpenTrack>()
-
+  const tracks = new Tracks()
   for (const [number, fact] of facts.entries()) {
     const { atMillis } = fact
-    const at = axis.unit === "millis" ? atMillis - start : number
-    const begin = (kind: Track["kind"], path: StepPath, waits = false) => {
-      const track: OpenTrack = { kind, path, startedAtMillis: atMillis, stretches: [], attempts: 1, end: undefined }
-      track.stretches.push({ from: at, waits })
-      tracks.push(track)
-      open.set(path, track)
-      return track
-    }
-    const end = (path: StepPath, ending: Ending, attempts = 1) => {
-      const track = open.get(path)
-      if (track === undefined) return
-      track.attempts = attempts
-      track.end = { at, millis: atMillis - track.startedAtMillis, ending }
-      open.delete(path)
-    }
-    const decided = (path: StepPath, decision: string) => {
-      begin("decision", path)
-      end(path, { _tag: "Decided", decision })
-    }
-    switch (fact._tag) {
-      case "StepStarted":
-        begin("action", fact.path)
-        break
-      case "CompensationStarted":
-        begin("compensation", fact.path)
-        break
-      case "StepAttemptFailed":
-      case "CompensationAttemptFailed": {
-        const pause = axis.unit === "millis" ? fact.nextAtMillis - atMillis : 0
-        open.get(fact.path)?.stretches.push({ from: at, waits: true }, { from: at + pause, waits: false })
-        break
-      }
-      case "StepSucceeded":
-      case "CompensationSucceeded":
-        end(fact.path, { _tag: "Succeeded" }, fact.attempts)
-        break
-      case "StepFailed":
-      case "CompensationFailed":
-        end(fact.path, { _tag: "Failed", cause: fact.cause }, fact.attempts)
-        break
-      case "StepUncertain":
-        end(
-          fact.path,
-          { _tag: "Uncertain", cause: fact.cause, reason: fact.reason, reported: fact.treatment === "report" },
-          fact.attempts
-        )
-        break
-      case "TimerSet":
-        begin("sleep", fact.path, true)
-        break
-      case "TimerFired":
-        end(fact.path, { _tag: "Succeeded" })
-        break
-      case "BranchChosen":
-        decided(fact.path, fact.tag ?? "skipped")
-        break
-      case "ItemsListed":
-        decided(fact.path, fact.keys.length === 1 ? "1 item" : `${fact.keys.length} items`)
-        break
-      case "NestedStarted":
-        decided(fact.path, `saga ${fact.saga}`)
-        break
-      case "FellBack":
-        decided(fact.path, "second way")
-        break
-      case "UnwindStarted":
-      case "SagaStuck": {
-        const within = fact._tag === "SagaStuck" || fact.scope === "" ? "" : `${fact.scope}/first/`
-        for (const { kind, path } of open.values()) {
-          if (kind === "sleep" && path.startsWith(within)) end(path, { _tag: "Cut" })
-        }
-        break
-      }
-    }
-  }
-
-  const closed = ({ attempts, end, kind, path, startedAtMillis, stretches }: OpenTrack): Track => {
-    const { at, ending, millis: lasted } = end
-      ?? { at: axis.length, ending: { _tag: "Running" }, millis: start + millis - startedAtMillis }
-    return {
-      kind,
-      path,
-      stretches: stretches.filter(({ from }, i) => i === 0 || from < at),
-      to: at,
-      millis: lasted,
-      attempts,
-      ending
-    }
+    tracks.add(fact, { at: axis.unit === "millis" ? atMillis - start : number, atMillis }, axis.unit)
   }
   const last = facts.at(-1)
-  const stuckReason = last?._tag === "SagaStuck" ? last.reason : undefined
-  return { axis, millis, tracks: tracks.map(closed), state, stuckReason, mismatch }
+  return {
+    axis,
+    millis,
+    tracks: tracks.all.map((track) => track.toTrack({ at: axis.length, atMillis: start + millis })),
+    state,
+    stuckReason: last?._tag === "SagaStuck" ? last.reason : undefined,
+    mismatch
+  }
 }

@@ -55,7 +55,7 @@ export const noteOf = (track: Track): string => {
   const { ending } = track
   switch (ending._tag) {
     case "Running":
-      return track.kind === "sleep" ? "sleeping" : "running"
+      return track.kind === "sleep" ? "sleeping" : track.stretches.at(-1)!.waits ? "waits to try again" : "running"
     case "Succeeded":
       return attemptsOf(track).join("")
     case "Cut":
