@@ -120,3 +120,30 @@ export const layer = <const Added extends ReadonlyArray<SagaObserver | Effect.Ef
     // A reference is always there, so a context that sets it provides nothing that could be required.
     return Context.make(Observers, [...existing, ...added]) as Context.Context<never>
   }))
+
+/**
+ * Runs an effect and returns, beside its result, the facts of all sagas that ran in it.
+ *
+ * **Example** (What a run did)
+ *
+ * ```ts
+ * import { Saga, SagaObserver } from "effect-saga"
+ * import { Effect, Schema } from "effect"
+ *
+ * const saga = Saga.make("Empty", { payload: Schema.Void })
+ * const [, facts] = Effect.runSync(SagaObserver.collect(Saga.outcome(saga, undefined)))
+ * facts.map((fact) => fact._tag) // => ["SagaStarted", "SagaSucceeded"]
+ * ```
+ *
+ * @category observing
+ * @since 0.1.0
+ */
+export const collect = <A, E, R>(
+  self: Effect.Effect<A, E, R>
+): Effect.Effect<readonly [result: A, facts: ReadonlyArray<SagaEvent>], E, R> =>
+  Effect.flatMap(Observers, (existing) => {
+    const facts: Array<SagaEvent> = []
+    const collecting: SagaObserver = { observe: () => ({ onEvent: (event) => void facts.push(event) }) }
+    const observed = Effect.provideService(self, Observers, [...existing, collecting])
+    return Effect.map(observed, (result) => [result, facts] as const)
+  })

@@ -19,7 +19,11 @@ import type { StepPath } from "./StepPath.ts"
  * @since 0.1.0
  */
 export interface RunOptions {
-  /** The beginning of every idempotency key of this run. A new one unless given. */
+  /**
+   * The beginning of every idempotency key of this run.
+   *
+   * @default `<name>/<key>` for a saga with a `key`, else a new one
+   */
   readonly executionId?: string
 }
 
@@ -58,8 +62,8 @@ export type Outcome<A, E> =
  * **Gotchas**
  *
  * In-process nothing survives the process: after a crash nothing is compensated. A payload that does not match its
- * schema is a defect `PayloadInvalid`, and nothing has run. Each run has a new execution id, hence new idempotency
- * keys: give `executionId` when a second run of the same order must be recognised by its participants.
+ * schema is a defect `PayloadInvalid`, and nothing has run. Without a `key` and an `executionId` each run has new
+ * idempotency keys: participants cannot recognise a second run of the same order.
  *
  * **Example** (Running a saga)
  *

@@ -73,10 +73,13 @@ export const fromTree = <S extends AnySaga>(tree: SagaTree): S => tree as unknow
  * **Details**
  *
  * `payload` is checked before anything runs; what does not match is a defect `PayloadInvalid`. `key` makes the
- * execution id out of the payload where an engine gives executions an identity; `Saga.run` has none and makes each run
- * a new id. `version` is 1 unless given: raise it when code changes in a way that old executions must not see.
+ * execution id out of the payload: two executions of one payload have the same idempotency keys, so that participants
+ * know them as one. Without it each run has a new id. `version` is 1 unless given: raise it when code changes in a way that old executions must not see.
  *
  * **Gotchas**
+ *
+ * The keys of an execution that was compensated are spent: participants that remember them refuse to act under them
+ * again. Let `key` name what may happen once: an order that the customer may place anew needs a new one.
  *
  * A name that a path cannot carry, a name that is used twice, `Schema.Any`: all throw a `SagaDefinitionError` here and
  * in the functions that add nodes, so that a program with a wrong saga does not start.

@@ -1,7 +1,7 @@
 /**
  * The service: a handler that runs a saga. The errors of the saga are those of the endpoint. When the client goes away the
- * server interrupts the handler, and with it the saga, which then undoes what it did. The id of the order is the id of the
- * execution, so that the participants recognise an order that is posted twice.
+ * server interrupts the handler, and with it the saga, which then undoes what it did. The id of the order is the key of the
+ * saga, so that the participants recognise an order that is posted twice.
  */
 import { Effect, Layer } from "effect"
 import { HttpRouter } from "effect/http"
@@ -15,7 +15,7 @@ const Orders = HttpApiBuilder.group(
   "orders",
   (handlers) =>
     handlers.handle("place", ({ payload }) =>
-      Saga.run(placeOrder, payload, { executionId: payload.id }).pipe(
+      Saga.run(placeOrder, payload).pipe(
         Effect.catchTag("CompensationFailed", () => new OrderStuck({ order: payload.id }))
       ))
 )

@@ -23,7 +23,7 @@ const orders: ReadonlyArray<Order> = [
 ]
 
 const place = Effect.fn(function*(order: Order) {
-  const outcome = yield* Saga.outcome(placeOrder, order, { executionId: order.id })
+  const outcome = yield* Saga.outcome(placeOrder, order)
   yield* Console.log(`${order.id}: ${describe(outcome)}`)
 })
 

@@ -9,7 +9,6 @@ import { Console, Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { deepStrictEqual } from "node:assert/strict"
 import { timeline } from "../../src/diagram/index.ts"
-import type { SagaEvent } from "../../src/index.ts"
 import { Saga, SagaObserver } from "../../src/index.ts"
 import { bookTrip } from "./saga.ts"
 import { Cars, Flights, Hotels, Mail, Payments, Travel } from "./services.ts"
@@ -22,13 +21,9 @@ const cleo = Saga.run(bookTrip, { traveller: "Cleo", city: "Rome", card: "expire
 const dan = Saga.run(bookTrip, { traveller: "Dan", city: "Rome", card: "visa" }).pipe(Effect.timeout("200 millis"))
 
 const show = Effect.fn(function*<A, E, R>(title: string, trip: Effect.Effect<A, E, R>) {
-  const facts: Array<SagaEvent> = []
-  const observer = SagaObserver.layer([{ observe: () => ({ onEvent: (fact) => void facts.push(fact) }) }])
-
-  const fiber = yield* Effect.forkChild(Effect.provide(trip, observer))
+  const fiber = yield* Effect.forkChild(SagaObserver.collect(Effect.exit(trip)))
   yield* TestClock.adjust("1 minute")
-  yield* Fiber.await(fiber)
-
+  const [, facts] = yield* Fiber.join(fiber)
   yield* Console.log(`${title}\n\n${timeline(facts, { colors })}\n`)
 })
 

@@ -13,6 +13,7 @@ import { CompensationFailed, ForwardRecoveryFailed, PivotUncertain, StepUncertai
 import type { SagaEvent } from "../SagaEvent.ts"
 import { Observers } from "../SagaObserver.ts"
 import type { StepPath } from "../StepPath.ts"
+import { escape } from "../StepPath.ts"
 import { Execution } from "./execution.ts"
 import type { Frame } from "./frame.ts"
 import { Progress } from "./frame.ts"
@@ -64,7 +65,8 @@ const prepare = (
   fiber: Fiber.Fiber<unknown, unknown>
 ): Execution => {
   const observers = fiber.getRef(Observers)
-  const makeId = () => executionId ?? randomId(fiber)
+  const given = executionId ?? keyed(tree, payload)
+  const makeId = () => given ?? randomId(fiber)
   if (observers.length === 0) return new Execution(tree, payload, restore, undefined, makeId)
   const clock = fiber.getRef(Clock.Clock)
   const id = makeId()
@@ -78,6 +80,10 @@ const prepare = (
   })
   return new Execution(tree, payload, restore, recorder, () => id)
 }
+
+/** The identity that a saga gives its executions: two runs of one payload are known to participants as one. */
+const keyed = ({ definition }: SagaTree, payload: unknown): string | undefined =>
+  definition.key === undefined ? undefined : `${definition.saga}/${escape(definition.key(payload))}`
 
 /** 128 bits from Effect's `Random`. */
 const randomId = (fiber: Fiber.Fiber<unknown, unknown>): string => {

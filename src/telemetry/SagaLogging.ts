@@ -57,7 +57,7 @@ import { identityOf, placeOf } from "./internal/identity.ts"
  *   Effect.provide(Logger.layer([logger]))
  * )
  * await Effect.runPromise(program) // => "no money"
- * lines // => ['Warn Saga "Pay" was compensated']
+ * lines // => ["Warn Saga \"Pay\" was compensated"]
  * ```
  *
  * @category observers
@@ -75,7 +75,8 @@ export const observer: Effect.Effect<SagaObserver, never, Scope.Scope> = Effect.
       let cause: Cause.Cause<unknown> = Cause.empty
       return {
         onEvent: (event) => {
-          if (event._tag === "UnwindStarted" && event.scope === "") cause = event.cause
+          // The last one is that of the whole execution.
+          if (event._tag === "UnwindStarted") cause = event.cause
           const line = lineOf(event, execution.saga, cause)
           if (line !== undefined) Queue.offerUnsafe(lines, written(line, event.atMillis, execution))
         }

@@ -168,7 +168,8 @@ const trace = (execution: ObservedExecution): Watch => {
       case "FellBack":
         return spans.event(whole, event._tag, atMillis, { ...placeOf(event.path), ...causeOf(event) })
       case "UnwindStarted":
-        if (event.scope === "") cause = event.cause
+        // The last one is that of the whole execution.
+        cause = event.cause
         return spans.event(whole, event._tag, atMillis, { ...placeOf(event.scope), ...causeOf(event) })
       case "SagaSucceeded":
         whole.attribute("saga.outcome", "Succeeded")
