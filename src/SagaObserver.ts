@@ -35,7 +35,7 @@ export interface ObservedExecution {
  */
 export interface Watch {
   readonly onEvent: (event: SagaEvent) => void
-  /** Runs an action or a compensation inside what was opened for it when it started, such as a span. */
+  /** Runs an action, the question whether it took place, or a compensation inside what was opened for it: a span. */
   readonly around?: <A, E, R>(
     effect: Effect.Effect<A, E, R>,
     path: StepPath,

@@ -235,7 +235,8 @@ export const apply = (state: SagaState, event: SagaEvent): Result.Result<SagaSta
       return Result.succeed({
         ...state,
         unwinding: HashMap.set(state.unwinding, event.scope, "Unwinding" as const),
-        ...(event.scope === "" ? { status: "Compensating" as const, cause: event.cause, timers: HashMap.empty() } : {})
+        timers: HashMap.filter(state.timers, (_, path) => !isWithin(path, event.scope)),
+        ...(event.scope === "" ? { status: "Compensating" as const, cause: event.cause } : {})
       })
     case "FellBack":
       if (!isUnwinding(state, event.path)) return mismatch("is of a save-point that does not unwind")
@@ -325,11 +326,11 @@ const notForward = (state: SagaState, path: StepPath): string | undefined => {
 const isUnwinding = (state: SagaState, scope: StepPath): boolean =>
   Option.contains(HashMap.get(state.unwinding, scope), "Unwinding")
 
+/** Whether a path belongs to what a save-point unwinds: everything, or the first way of an `orElse`. */
+const isWithin = (path: StepPath, scope: StepPath): boolean => scope === "" || path.startsWith(`${scope}/first/`)
+
 const covered = (state: SagaState, path: StepPath): boolean =>
-  HashMap.some(
-    state.unwinding,
-    (is, scope) => is === "Unwinding" && (scope === "" || path.startsWith(`${scope}/first/`))
-  )
+  HashMap.some(state.unwinding, (is, scope) => is === "Unwinding" && isWithin(path, scope))
 
 /** The state with a change, and with what follows from it: how much is in flight, and whether it waits. */
 const settle = (state: SagaState, change: Partial<SagaState>, started: number): SagaState => {

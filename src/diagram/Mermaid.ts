@@ -49,7 +49,7 @@ const arrows: { readonly [Kind in Link["kind"]]: string } = {
  */
 const escaped = (text: string): string =>
   (visible(text) || `""`).replaceAll(
-    /(?<=[\p{L}\p{N}])[._-](?=[\p{L}\p{N}])|[\p{L}\p{M}\p{N}, ]|(.)/gu,
+    /(?<=[\p{L}\p{N}])[._-](?=[\p{L}\p{N}])|[\p{L}\p{M}\p{N},↶ ]|(.)/gu,
     (char, special: string | undefined) => special === undefined ? char : `#${special.codePointAt(0)};`
   )
 
@@ -108,6 +108,24 @@ const classes = (graph: SagaGraph): ReadonlyArray<string> =>
  *   Saga.pivot("payment", { action: () => Effect.void })
  * )
  * console.log(toMermaid(saga))
+ * ```
+ *
+ * ```mermaid
+ * flowchart TB
+ *   0(["Trip"])
+ *   1["flight<br/>↶ compensation"]
+ *   2(["Compensated"])
+ *   3{{"payment<br/>pivot, the point of no return"}}
+ *   4(["Succeeded"])
+ *   0 --> 1
+ *   1 --> 3
+ *   3 ==> 4
+ *   1 -.-> 2
+ *   3 -.-> 1
+ *   classDef step stroke:#2da44e,stroke-width:2px
+ *   class 1 step
+ *   classDef pivot stroke:#cf222e,stroke-width:4px
+ *   class 3 pivot
  * ```
  *
  * @category converting

@@ -148,6 +148,18 @@ const uncertainties: { readonly [Treatment in NonNullable<UndoPlan["whenUncertai
  * ```
  *
  * ```text
+ * If payment fails, BookTrip is compensated in this order:
+ *
+ *   1.  side by side
+ *       ├─ seat
+ *       │  flight
+ *       └─ hotel
+ *   2.  account
+ *
+ * Nothing to undo: passport.
+ *
+ * When nobody knows whether payment took place, nothing is compensated: BookTrip
+ * is stuck until a person decides.
  * ```
  *
  * @category converting

@@ -39,7 +39,7 @@ export interface Surroundings {
   readonly restore: Restore
   readonly contextOf: (attempt: number) => StepContext
   /** Runs the action in the span of its step. */
-  readonly inSpan: ((action: AnyEffect) => AnyEffect) | undefined
+  readonly inSpan: (<A>(action: AnyEffect<A>) => AnyEffect<A>) | undefined
   readonly attemptFailed: (
     attempt: number,
     cause: Cause.Cause<unknown>,
@@ -100,7 +100,8 @@ const ask = (
   const verify = step.verify
   if (verify === undefined) return Effect.succeed(unknown)
   const { attempts, cause } = unknown
-  const question = Effect.suspend(() => verify(around.state, around.contextOf(attempts)))
+  const plain = Effect.suspend(() => verify(around.state, around.contextOf(attempts)))
+  const question = around.inSpan === undefined ? plain : around.inSpan(plain)
   return Effect.map(answer(question, step.timeoutMillis), (exit): Settled => {
     if (Exit.isFailure(exit)) return { ...unknown, cause: Cause.combine(cause, toDefects(exit.cause)) }
     return Option.match(exit.value, {

@@ -19,12 +19,16 @@ export interface Recorder {
   /** What must end before the next action or compensation may start. Undefined: nothing. Never fails. */
   readonly commit: () => Effect.Effect<void> | undefined
   /** Runs an action or a compensation in the span that its facts have opened. */
-  readonly inSpan: ((path: string, kind: "action" | "compensation", effect: AnyEffect) => AnyEffect) | undefined
+  readonly inSpan:
+    | (<A>(path: string, kind: "action" | "compensation", effect: AnyEffect<A>) => AnyEffect<A>)
+    | undefined
 }
 
 /** What went wrong in a part of a saga that can be compensated alone: the whole saga, or the first way of an `orElse`. */
 export class SavePoint {
   readonly path: string
+  /** Stops when something fails here: all of it will unwind, so no new step may start in any branch. */
+  readonly signal: StopSignal
   /** The first recorded failure. */
   cause: Cause.Cause<unknown> | undefined
   /** Later failures, of siblings that were in flight. */
@@ -37,8 +41,9 @@ export class SavePoint {
   /** Where everything went when there was no other way to go here. */
   #outer: SavePoint | undefined
 
-  constructor(path: string) {
+  constructor(path: string, signal: StopSignal) {
     this.path = path
+    this.signal = signal
   }
 
   failed(failure: Failure): void {
@@ -72,8 +77,7 @@ export class Execution {
   readonly payload: unknown
   readonly restore: Restore
   readonly recorder: Recorder | undefined
-  readonly root = new SavePoint("")
-  readonly signal = new StopSignal()
+  readonly root = new SavePoint("", new StopSignal())
   /** Past the commit point: nothing is compensated from here on. */
   committed = false
   /** By when the commit point must be reached, and which saga says so. */

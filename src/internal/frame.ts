@@ -4,14 +4,13 @@
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import type { UncertainReason } from "../SagaError.ts"
+import type { Failure, UncertainReason } from "../SagaError.ts"
 import type { CompensationContext, StepContext } from "../StepContext.ts"
 import type { StepPath } from "../StepPath.ts"
 import { escape } from "../StepPath.ts"
 import type { Settled, Surroundings } from "./attempt.ts"
 import { reasonOf } from "./cause.ts"
 import type { Execution, SavePoint } from "./execution.ts"
-import type { StopSignal } from "./signal.ts"
 import type { AnyEffect, AnySchedule, Node, SagaTree, State, StepNode } from "./tree.ts"
 import type { UndoGroup, UndoLog } from "./unwind.ts"
 import type { Restore } from "./wait.ts"
@@ -91,11 +90,10 @@ export class Frame implements UndoLog {
   readonly nodes: ReadonlyArray<Node>
   readonly state: State
   readonly savePoint: SavePoint
-  readonly signal: StopSignal
   readonly outer: Frame | undefined
   /** The name under which it stands in the outer one, and its own part beside that: a key, a tag. */
   readonly name: string
-  readonly part: string
+  readonly part: string | undefined
   readonly entries: Array<Entry> = []
   /** Where an interruption, or the limit of the saga, may come in. */
   restore: Restore
@@ -110,17 +108,15 @@ export class Frame implements UndoLog {
     tree: SagaTree,
     state: State,
     savePoint: SavePoint,
-    signal: StopSignal,
     outer: Frame | undefined,
     name: string,
-    part: string
+    part: string | undefined
   ) {
     this.execution = execution
     this.tree = tree
     this.nodes = tree.nodes
     this.state = state
     this.savePoint = savePoint
-    this.signal = signal
     this.outer = outer
     this.name = name
     this.part = part
@@ -134,7 +130,7 @@ export class Frame implements UndoLog {
   get prefix(): string {
     const outer = this.outer === undefined ? "" : this.outer.prefix
     const name = this.name === "" ? outer : `${outer}${this.name}/`
-    return this.part === "" ? name : `${name}${escape(this.part)}/`
+    return this.part === undefined ? name : `${name}${escape(this.part)}/`
   }
 
   pathOf(name: string): StepPath {
@@ -170,7 +166,7 @@ export class Frame implements UndoLog {
     return recorder.commit()
   }
 
-  inSpan(step: StepNode, kind: "action" | "compensation", effect: AnyEffect): AnyEffect {
+  inSpan<A>(step: StepNode, kind: "action" | "compensation", effect: AnyEffect<A>): AnyEffect<A> {
     const inSpan = this.execution.recorder?.inSpan
     return inSpan === undefined ? effect : inSpan(this.pathOf(step.name), kind, effect)
   }
@@ -180,7 +176,7 @@ export class Frame implements UndoLog {
     const recorder = execution.recorder
     return {
       state: this.state,
-      signal: this.signal,
+      signal: this.savePoint.signal,
       restore: this.restore,
       contextOf: (attempt) => new ActionContext(this, step, attempt),
       inSpan: recorder?.inSpan === undefined ? undefined : (action) => this.inSpan(step, "action", action),
@@ -210,7 +206,7 @@ export class Frame implements UndoLog {
     const { attempts, cause } = settled
     const recorder = this.execution.recorder
     const path = this.pathOf(step.name)
-    this.savePoint.failed({ path, attempts, cause })
+    this.fail({ path, attempts, cause })
     if (settled._tag === "Failed") {
       recorder?.record({ _tag: "StepFailed", atMillis: recorder.now(), path, attempts, cause })
       return
@@ -222,6 +218,12 @@ export class Frame implements UndoLog {
     else if (treatment === "compensate") this.entries.push({ _tag: "Unknown", step, reason })
     else (this.savePoint.parked ??= []).push({ ...uncertain, attempts, pivot: step.kind === "pivot" })
     recorder?.record({ _tag: "StepUncertain", atMillis: recorder.now(), path, attempts, reason, treatment, cause })
+  }
+
+  /** Books a failure. Before the commit point everything that it makes unwind stops; after it siblings finish. */
+  fail(failure: Failure): void {
+    this.savePoint.failed(failure)
+    if (!this.execution.committed) this.savePoint.signal.stop()
   }
 
   /** Books the end of the loop over this sequence by a failure, whatever it was doing. */
@@ -239,7 +241,7 @@ export class Frame implements UndoLog {
     }
     this.progress = Progress.Reported
     const path = node === undefined || node._tag === "Parallel" ? this.prefix : this.pathOf(node.name)
-    this.savePoint.failed({ path, attempts: 1, cause })
+    this.fail({ path, attempts: 1, cause })
   }
 
   // ------------------------------------------------------------------------------------------- backward

@@ -20,7 +20,6 @@ import type { Execution } from "./execution.ts"
 import { SavePoint } from "./execution.ts"
 import type { FrameGroup } from "./frame.ts"
 import { Frame, Progress } from "./frame.ts"
-import type { StopSignal } from "./signal.ts"
 import type {
   AnyEffect,
   ChoiceNode,
@@ -51,8 +50,8 @@ export const validate = (tree: SagaTree, payload: unknown): Effect.Effect<unknow
 
 /** The whole saga as a sequence. */
 export const open = (execution: Execution): Sequence => {
-  const { payload, root, signal, tree } = execution
-  const sequence = new Sequence(execution, tree, { payload }, root, signal, undefined, "", "")
+  const { payload, root, tree } = execution
+  const sequence = new Sequence(execution, tree, { payload }, root, undefined, "", undefined)
   sequence.end = tree.commitIndex
   return sequence
 }
@@ -63,7 +62,7 @@ export class Sequence extends Frame {
   end: number = this.nodes.length
 
   while(): boolean {
-    return this.index < this.end && !this.signal.stopped && !this.halted
+    return this.index < this.end && !this.savePoint.signal.stopped && !this.halted
   }
 
   body(): AnyEffect {
@@ -92,23 +91,8 @@ export class Sequence extends Frame {
     if (!this.halted) this.index++
   }
 
-  child(
-    tree: SagaTree,
-    state: State,
-    name: string,
-    part: string,
-    own?: { savePoint?: SavePoint; signal?: StopSignal }
-  ) {
-    return new Sequence(
-      this.execution,
-      tree,
-      state,
-      own?.savePoint ?? this.savePoint,
-      own?.signal ?? this.signal,
-      this,
-      name,
-      part
-    )
+  child(tree: SagaTree, state: State, name: string, part: string | undefined, savePoint = this.savePoint): Sequence {
+    return new Sequence(this.execution, tree, state, savePoint, this, name, part)
   }
 
   /** Makes room in the books for branches before they start, so that nothing they do can be lost. */
@@ -182,7 +166,7 @@ export class Sequence extends Frame {
       const path = this.pathOf(node.name)
       const atMillis = recorder?.now() ?? 0
       recorder?.record({ _tag: "TimerSet", atMillis, path, fireAtMillis: atMillis + millis })
-      const wait = Effect.map(delay(millis, this.signal, this.restore), (toTheEnd) => {
+      const wait = Effect.map(delay(millis, this.savePoint.signal, this.restore), (toTheEnd) => {
         if (toTheEnd) recorder?.record({ _tag: "TimerFired", atMillis: recorder.now(), path })
         else this.halted = true
       })
@@ -207,7 +191,7 @@ export class Sequence extends Frame {
       const saga = this.execution.tree.definition.saga
       return Effect.die(new CaseMissing({ saga, path, tag: String(tag), cases: Array.from(node.cases.keys()) }))
     }
-    const sequence = this.child(tree, { ...this.state }, node.name, node.kind === "match" ? tag : "")
+    const sequence = this.child(tree, { ...this.state }, node.name, node.kind === "match" ? tag : undefined)
     this.group([sequence], 1)
     return Effect.map(
       this.inner(sequence),
@@ -219,7 +203,7 @@ export class Sequence extends Frame {
   enter(node: NestedNode): Effect.Effect<Sequence> {
     return Effect.suspend(() =>
       Effect.map(validate(node.saga, node.payloadOf(this.state)), (payload) => {
-        const sequence = this.child(node.saga, { payload }, node.name, "")
+        const sequence = this.child(node.saga, { payload }, node.name, undefined)
         const { saga, version } = node.saga.definition
         const recorder = this.execution.recorder
         const path = this.pathOf(node.name)
@@ -244,8 +228,9 @@ export class Sequence extends Frame {
     const { execution, savePoint } = this
     const recorder = execution.recorder
     const path = this.pathOf(node.name)
-    const inside = new SavePoint(path)
-    const first = this.child(node.first, { ...this.state }, node.name, "first", { savePoint: inside })
+    const { close, signal } = savePoint.signal.child()
+    const inside = new SavePoint(path, signal)
+    const first = this.child(node.first, { ...this.state }, node.name, "first", inside)
     this.group([first], 1)
     // The errors of the first way are not among those of the saga: those that get outside are defects there.
     const outward = () => {
@@ -264,11 +249,12 @@ export class Sequence extends Frame {
     }
     return Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(Effect.exit(restore(Effect.whileLoop(first))), (exit): AnyEffect => {
+        close()
         if (Exit.isSuccess(exit)) return Effect.sync(() => this.adopt(node.name, first))
         first.conclude(exit.cause)
         const cause = inside.cause ?? exit.cause
         const clean = isTyped(cause) && inside.uncertain === undefined && inside.parked === undefined
-        if (!clean || this.signal.stopped) return outward()
+        if (!clean || savePoint.signal.stopped) return outward()
         recorder?.record({ _tag: "UnwindStarted", atMillis: recorder.now(), scope: path, cause })
         return Effect.flatMap(backward(first), () => fallBack(restore, cause))
       })
@@ -278,11 +264,10 @@ export class Sequence extends Frame {
   // ------------------------------------------------------------------------------------------- many inner sequences
 
   parallel(node: ParallelNode): AnyEffect {
-    const { close, signal } = this.signal.child()
-    const branches = node.branches.map((tree) => this.child(tree, { ...this.state }, "", "", { signal }))
+    const branches = node.branches.map((tree) => this.child(tree, { ...this.state }, "", undefined))
     const group = this.group([], node.concurrency)
     return Effect.map(
-      this.branches(group, branches.length, signal, close, (index) => branches[index]!),
+      this.branches(group, branches.length, (index) => branches[index]!),
       () => {
         for (const branch of branches) {
           if (!branch.complete) this.halted = true
@@ -293,7 +278,7 @@ export class Sequence extends Frame {
   }
 
   forEach(node: ForEachNode): AnyEffect {
-    const items = node.items(this.state)
+    const items = Array.from(node.items(this.state))
     const path = this.pathOf(node.name)
     const keys = items.map(node.key)
     const seen = new Map<string, number>()
@@ -307,16 +292,15 @@ export class Sequence extends Frame {
     }
     const recorder = this.execution.recorder
     recorder?.record({ _tag: "ItemsListed", atMillis: recorder.now(), path, keys, items })
-    const { close, signal } = this.signal.child()
     const results: Array<unknown> = new Array(items.length)
     const open = (index: number) =>
-      this.child(node.each, { ...this.state, item: items[index] }, node.name, keys[index]!, { signal })
+      this.child(node.each, { ...this.state, item: items[index] }, node.name, keys[index]!)
     const group = this.group([], node.concurrency)
     const finished = (sequence: Sequence, index: number) => {
       if (sequence.complete) results[index] = sequence.tree.resultOf(sequence.state)
       else this.halted = true
     }
-    return Effect.map(this.branches(group, items.length, signal, close, open, finished), () => {
+    return Effect.map(this.branches(group, items.length, open, finished), () => {
       if (!this.halted) this.state[node.name] = results
     })
   }
@@ -325,16 +309,13 @@ export class Sequence extends Frame {
   branches(
     group: FrameGroup,
     count: number,
-    signal: StopSignal,
-    close: () => void,
     open: (index: number) => Sequence,
     finished?: (sequence: Sequence, index: number) => void
   ): AnyEffect {
-    const pool = new Pool(this, group, count, signal, open, finished)
+    const pool = new Pool(this, group, count, open, finished)
     const workers = Math.min(group.concurrency, count)
     const work = workers <= 1 ? pool.inline() : pool.forked(workers)
     return Effect.onExitPrimitive(work, (exit) => {
-      close()
       if (Exit.isFailure(exit)) this.progress = Progress.Reported
       return undefined
     })
@@ -346,7 +327,6 @@ class Pool {
   readonly around: Sequence
   readonly group: FrameGroup
   readonly count: number
-  readonly signal: StopSignal
   readonly open: (index: number) => Sequence
   readonly finished: ((sequence: Sequence, index: number) => void) | undefined
   next = 0
@@ -356,14 +336,12 @@ class Pool {
     around: Sequence,
     group: FrameGroup,
     count: number,
-    signal: StopSignal,
     open: (index: number) => Sequence,
     finished: ((sequence: Sequence, index: number) => void) | undefined
   ) {
     this.around = around
     this.group = group
     this.count = count
-    this.signal = signal
     this.open = open
     this.finished = finished
   }
@@ -390,28 +368,21 @@ class Pool {
       Array.from({ length: workers }, work),
       (worker) => Effect.forkDetach(worker, { startImmediately: true, uninterruptible: true })
     )
-    return Effect.uninterruptible(
-      Effect.flatMap(
-        fork,
-        (fibers) =>
-          Effect.flatMap(Effect.exit(this.around.restore(Fiber.awaitAll(fibers))), (waited) => {
-            if (Exit.isSuccess(waited)) {
-              return this.end()
-            }
-            this.signal.stop()
-            if (!execution.committed) fibers.forEach((fiber) => fiber.interruptUnsafe())
-            return Effect.flatMap(Fiber.awaitAll(fibers), () => {
-              this.failure ??= waited.cause
-              return this.end()
-            })
-          })
-      )
-    )
+    const waited = (fibers: Array<Fiber.Fiber<void>>) =>
+      Effect.flatMap(Effect.exit(this.around.restore(Fiber.awaitAll(fibers))), (exit) => {
+        if (Exit.isSuccess(exit)) return this.end()
+        this.around.savePoint.signal.stop()
+        if (!execution.committed) fibers.forEach((fiber) => fiber.interruptUnsafe())
+        return Effect.flatMap(Fiber.awaitAll(fibers), () => {
+          this.failure ??= exit.cause
+          return this.end()
+        })
+      })
+    return Effect.uninterruptible(Effect.flatMap(fork, waited))
   }
 
   fail(cause: Cause.Cause<unknown>): void {
     this.failure ??= cause
-    this.signal.stop()
   }
 
   end(): AnyEffect {
@@ -433,7 +404,7 @@ class Worker {
   }
 
   while(): boolean {
-    return this.pool.next < this.pool.count && !this.pool.signal.stopped
+    return this.pool.next < this.pool.count && !this.pool.around.savePoint.signal.stopped
   }
 
   body(): AnyEffect {
@@ -469,10 +440,9 @@ export const backward = (sequence: Sequence): Effect.Effect<void> => {
 
 /** Runs a sequence with a time limit: when it passes, what may be cut is cut, and the limit is the failure. */
 export const bounded = (sequence: Sequence, millis: number, saga: SagaTree, restore: Restore): AnyEffect => {
-  const { savePoint } = sequence
   const limitMillis = saga.options.timeoutMillis ?? millis
   const error = new SagaTimedOut({ saga: saga.definition.saga, limitMillis })
-  const onFire = () => savePoint.failed({ path: sequence.prefix, attempts: 1, cause: Cause.fail(error) })
+  const onFire = () => sequence.fail({ path: sequence.prefix, attempts: 1, cause: Cause.fail(error) })
   // The limit cuts what may be cut even where the caller of the saga forbids interruption.
   sequence.restore = Effect.interruptible
   return Effect.flatMap(

@@ -41,7 +41,7 @@ class Guarded {
     }
   }
 
-  around(path: string, kind: "action" | "compensation", effect: AnyEffect): AnyEffect {
+  around<A>(path: string, kind: "action" | "compensation", effect: AnyEffect<A>): AnyEffect<A> {
     const around = this.#watch?.around
     if (around === undefined) return effect
     let inside = effect

@@ -153,7 +153,7 @@ const ended = <A, E>(frame: Sequence, endings: Endings<A, E>): Effect.Effect<A, 
   return Effect.matchCauseEffect(Effect.sync(() => tree.resultOf(frame.state)), {
     onFailure: (cause) => {
       frame.progress = Progress.Reported
-      frame.savePoint.failed({ path: "", attempts: 1, cause })
+      frame.fail({ path: "", attempts: 1, cause })
       return failed(frame, cause, endings)
     },
     onSuccess: (result) => succeeded(execution, result, endings)

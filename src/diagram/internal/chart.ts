@@ -38,23 +38,21 @@ const glyphs: { readonly [Kind in Track["kind"]]: string } = {
   decision: "◆"
 }
 
-/** The column in which a point of the axis lies; the end of the axis is behind the last. */
-const columnAt = (at: number, axis: Axis, columns: number): number => Math.floor(at / axis.length * columns)
-
-/** At least one column wide. The last one shows how it ended, unless that was well. */
+/** At least one column wide, as is each attempt. The last column shows how it ended, unless that was well. */
 const barOf = (track: Track, axis: Axis, columns: number, paint: Paint): string => {
+  const columnOf = (at: number) => Math.floor(at / axis.length * columns)
   const [sign, color] = signOf(track)
-  const begin = Math.min(columns - 1, columnAt(track.stretches[0]!.from, axis, columns))
-  const end = Math.max(begin + 1, columnAt(track.to, axis, columns))
-  const ill = track.ending._tag !== "Succeeded" && track.ending._tag !== "Decided"
-  const last = ill ? end - 1 : end
-  const within = (at: number) => Math.max(begin, Math.min(last, columnAt(at, axis, columns)))
-  const pieces = track.stretches.map(({ from, waits }, index) => {
-    const to = track.stretches[index + 1]?.from ?? track.to
-    const length = (to === track.to ? last : within(to)) - (index === 0 ? begin : within(from))
-    return length <= 0 ? "" : waits ? paint("░".repeat(length), "dim") : paint(glyphs[track.kind].repeat(length), color)
-  })
-  return " ".repeat(begin) + pieces.join("") + (ill ? paint(sign, color) : "") + " ".repeat(columns - end)
+  const begin = Math.min(columns - 1, columnOf(track.stretches[0]!.from))
+  const end = Math.max(begin + 1, columnOf(track.to))
+  const cells = " ".repeat(begin).split("").concat(Array.from({ length: end - begin }, () => "░"))
+  for (const [index, { from, waits }] of track.stretches.entries()) {
+    const first = Math.min(end - 1, columnOf(from))
+    const behind = columnOf(track.stretches[index + 1]?.from ?? track.to)
+    if (!waits) cells.fill(glyphs[track.kind], first, Math.min(end, Math.max(first + 1, behind)))
+  }
+  if (track.ending._tag !== "Succeeded" && track.ending._tag !== "Decided") cells[end - 1] = sign
+  const bar = cells.join("").replaceAll(/░+|[^░ ]+/g, (part) => paint(part, part.startsWith("░") ? "dim" : color))
+  return bar + " ".repeat(columns - end)
 }
 
 /** How many columns each part of a row takes. */
@@ -68,11 +66,12 @@ interface Layout {
 const gap = "  "
 
 const layoutOf = (tracks: ReadonlyArray<Track>, width: number): Layout => {
-  const widest = (texts: ReadonlyArray<string>) => texts.reduce((most, text) => Math.max(most, columnsOf(text)), 0)
-  const path = Math.min(22, widest(tracks.map((track) => visible(track.path))))
+  const widest = (texts: ReadonlyArray<string>) => texts.reduce((widest, text) => Math.max(widest, columnsOf(text)), 0)
+  const most = Math.floor(width * 0.3)
+  const path = Math.min(most, widest(tracks.map((track) => visible(track.path))))
   const time = widest(tracks.map((track) => timeOf(track.millis)))
   const rest = width - "  ✓ ".length - path - time - 3 * gap.length
-  const note = Math.min(24, rest - 20, widest(tracks.map(noteOf)))
+  const note = Math.min(most, rest - 20, widest(tracks.map(noteOf)))
   return { path, time, note, bar: rest - note }
 }
 

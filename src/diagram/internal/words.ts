@@ -9,7 +9,7 @@ import * as Option from "effect/Option"
 import type { UncertainReason } from "../../Saga.ts"
 import type { StepPath } from "../../StepPath.ts"
 import { timeOf, visible } from "./text.ts"
-import type { Run, Track } from "./track.ts"
+import type { Ending, Run, Track } from "./track.ts"
 
 const reasons: { readonly [Reason in UncertainReason]: string } = {
   Interrupted: "interrupted",
@@ -111,24 +111,32 @@ export const remarksOf = (run: Run): ReadonlyArray<Remark> => {
     remarks.push({ label, text: path === undefined ? text : `${visible(path)}: ${text}` })
   }
   if (cause !== undefined) remark("cause", culprit?.path, causeText(cause))
-  for (const step of failed) if (step !== culprit) remark("also", step.path, causeText(step.cause))
   for (const step of failed) {
-    if (step._tag === "Uncertain" && step.reported) {
-      remark("uncertain", step.path, `${reasons[step.reason]}; ask its participant whether it took place`)
-    }
+    if (step !== culprit && !isReported(step)) remark("also", step.path, causeText(step.cause))
   }
-  if (state.status === "Stuck") { for (const path of state.open) remark("open", path, openText(run, path)) }
+  for (const step of failed.filter(isReported)) {
+    const why = step === culprit ? reasons[step.reason] : causeText(step.cause)
+    remark("uncertain", step.path, `${why}; ask its participant whether it took place`)
+  }
+  if (state.status === "Stuck") {
+    for (const path of state.open) remark("open", path, openText(run, path, path === culprit?.path))
+  }
   if (mismatch !== undefined) {
     remark("mismatch", undefined, `${visible(mismatch.message)}; nothing from there on is shown`)
   }
   return remarks
 }
 
-/** What there is to do about a path that needs a person. */
-const openText = ({ state }: Run, path: StepPath): string => {
+type Uncertain = Extract<Ending, { readonly _tag: "Uncertain" }>
+
+const isReported = <E extends Ending>(ending: E): ending is Extract<E, Uncertain> =>
+  ending._tag === "Uncertain" && ending.reported
+
+/** What there is to do about a path that needs a person. `told`: why is said already. */
+const openText = ({ state }: Run, path: StepPath, told: boolean): string => {
   const step = Option.getOrUndefined(HashMap.get(state.steps, path))
   if (step === undefined) return "not started"
-  const why = step.cause === undefined ? "" : `: ${causeText(step.cause)}`
+  const why = told || step.cause === undefined ? "" : `: ${causeText(step.cause)}`
   switch (step.status) {
     case "CompensationFailed":
       return `done, and ${counted(step.compensationAttempts, "try", "tries")} to compensate it failed${why}`
