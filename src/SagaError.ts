@@ -9,6 +9,7 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Option from "effect/Option"
 import type { StepPath } from "./StepPath.ts"
+import { printable } from "./StepPath.ts"
 
 /**
  * Why nobody knows whether an action took place.
@@ -199,7 +200,7 @@ export class PivotUncertain extends Data.TaggedError("PivotUncertain")<{
 }
 
 const sagaName = (error: { readonly saga: string; readonly executionId: string }): string =>
-  error.executionId === "" ? "An inline saga" : `Saga "${error.saga}" (${error.executionId})`
+  error.executionId === "" ? "An inline saga" : `Saga "${error.saga}" (${printable(error.executionId)})`
 
 /**
  * A saga that failed could not be compensated to the end: it is stuck, and what is listed needs a person.

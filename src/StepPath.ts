@@ -8,7 +8,8 @@
  */
 
 /**
- * Where a node stands in its saga: names and keys from the outside in, joined by `/`. A `/` or `%` in a key is escaped.
+ * Where a node stands in its saga: names and keys from the outside in, joined by `/`. What would not fit into a
+ * segment or a line is escaped.
  *
  * @category models
  * @since 0.1.0
@@ -40,8 +41,27 @@ export const nameProblem = (name: string): string | undefined =>
     ? undefined
     : `${JSON.stringify(name)} is no name: use 1 to 100 of the characters A-Z a-z 0-9 . _ -`
 
+// Control characters, and what else ends a line: with them a key could forge a line of a log.
+const controls = /[\p{Cc}\u2028\u2029]/gu
+
 /**
- * Makes a key fit to be one segment of a path.
+ * Makes a text fit for one line of a log or a message: control characters are percent-encoded.
+ *
+ * **Example** (A text that would forge a line)
+ *
+ * ```ts
+ * import { StepPath } from "effect-saga"
+ *
+ * StepPath.printable("a\nERROR b") // => "a%0AERROR b"
+ * ```
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export const printable = (text: string): string => text.replaceAll(controls, encodeURIComponent)
+
+/**
+ * Makes a key fit to be one segment of a path: `/`, `%` and control characters are percent-encoded.
  *
  * **Example** (A key with a slash)
  *
@@ -54,8 +74,9 @@ export const nameProblem = (name: string): string | undefined =>
  * @category encoding
  * @since 0.1.0
  */
-export const escape = (key: string): string =>
-  /[%/]/.test(key) ? key.replaceAll("%", "%25").replaceAll("/", "%2F") : key
+export const escape = (key: string): string => printable(key.replaceAll("%", "%25").replaceAll("/", "%2F"))
+
+const escaped = /%(?:25|2F|[01][0-9A-F]|7F|C2%[89][0-9A-F]|E2%80%A[89])/g
 
 /**
  * The segments of a path, from the outside in, with escapes undone.
@@ -72,4 +93,4 @@ export const escape = (key: string): string =>
  * @since 0.1.0
  */
 export const segments = (path: StepPath): ReadonlyArray<string> =>
-  path.split("/").map((segment) => segment.replaceAll("%2F", "/").replaceAll("%25", "%"))
+  path.split("/").map((segment) => segment.replaceAll(escaped, (code) => decodeURIComponent(code)))

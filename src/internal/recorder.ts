@@ -6,6 +6,7 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { SagaEvent } from "../SagaEvent.ts"
 import type { SagaObserver, Watch } from "../SagaObserver.ts"
+import { printable } from "../StepPath.ts"
 import type { Recorder } from "./execution.ts"
 import type { AnyEffect } from "./tree.ts"
 
@@ -24,7 +25,7 @@ class Guarded {
   #watch: Watch | undefined
 
   constructor(observer: SagaObserver, execution: Watched, onTrouble: (warning: Effect.Effect<void>) => void) {
-    this.#name = `${execution.saga} (${execution.executionId})`
+    this.#name = `${execution.saga} (${printable(execution.executionId)})`
     this.#onTrouble = onTrouble
     this.#guard(() => {
       this.#watch = observer.observe(execution)

@@ -13,7 +13,7 @@ import { CompensationFailed, ForwardRecoveryFailed, PivotUncertain, StepUncertai
 import type { SagaEvent } from "../SagaEvent.ts"
 import { Observers } from "../SagaObserver.ts"
 import type { StepPath } from "../StepPath.ts"
-import { escape } from "../StepPath.ts"
+import { escape, printable } from "../StepPath.ts"
 import { Execution } from "./execution.ts"
 import type { Frame } from "./frame.ts"
 import { Progress } from "./frame.ts"
@@ -191,7 +191,9 @@ const failed = <A, E>(frame: Sequence, cause: Cause.Cause<unknown>, endings: End
     const end = endings.compensated(first, execution, frame)
     const warned = uncertain.length === 0 ? end : Effect.andThen(
       quietly(Effect.logWarning(
-        `Saga "${execution.tree.definition.saga}" (${execution.id}) was compensated, but for steps of unknown outcome: ${
+        `Saga "${execution.tree.definition.saga}" (${
+          printable(execution.id)
+        }) was compensated, but for steps of unknown outcome: ${
           uncertain.map((step) => `${step.path} (${step.reason})`).join(", ")
         }. Ask their participants`
       )),
