@@ -38,7 +38,7 @@ export class SavePoint {
   parked: Array<UncertainStep & { readonly pivot: boolean; readonly attempts: number }> | undefined
   /** Compensations after their last try. */
   failures: Array<Failure> | undefined
-  /** Where everything went when there was no other way to go here. */
+  /** The one outside, once that answers for what is done here. */
   #outer: SavePoint | undefined
 
   constructor(path: string, signal: StopSignal) {
@@ -60,9 +60,14 @@ export class SavePoint {
     return this.#outer === undefined ? this : this.#outer.current
   }
 
+  /** What was done here has become a part of what is done outside. */
+  joins(outer: SavePoint): void {
+    this.#outer = outer
+  }
+
   /** Hands everything over to the save-point outside, when there is no other way to go here. */
   mergeInto(outer: SavePoint, cause: Cause.Cause<unknown>): void {
-    this.#outer = outer
+    this.joins(outer)
     outer.failed({ path: this.path, attempts: 1, cause })
     if (this.others !== undefined) (outer.others ??= []).push(...this.others)
     if (this.uncertain !== undefined) (outer.uncertain ??= []).push(...this.uncertain)

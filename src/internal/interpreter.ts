@@ -25,6 +25,7 @@ import type {
   ChoiceNode,
   ForEachNode,
   NestedNode,
+  Node,
   OrElseNode,
   ParallelNode,
   SagaTree,
@@ -65,8 +66,18 @@ export class Sequence extends Frame {
     return this.index < this.end && !this.savePoint.signal.stopped && !this.halted
   }
 
+  /** The next node. Past the commit point an interruption has waited for the last one, and nothing more is started. */
   body(): AnyEffect {
     const node = this.nodes[this.index]!
+    if (!this.execution.committed) return this.visit(node)
+    return Effect.flatMap(interrupted(this), (stop) => {
+      if (!stop) return this.visit(node)
+      this.halted = true
+      return Effect.void
+    })
+  }
+
+  visit(node: Node): AnyEffect {
     switch (node._tag) {
       case "Step":
         return this.execution.committed ? this.forward(node) : node.simple ? this.start(node) : this.settle(node)
@@ -140,22 +151,16 @@ export class Sequence extends Frame {
     return committed === undefined ? action : Effect.andThen(committed, action)
   }
 
-  /** Forward recovery: an interruption is waited for, and a retriable after its last try halts its own sequence only. */
+  /** Forward recovery: a retriable after its last try halts its own sequence, and no other. */
   forward(node: StepNode): AnyEffect {
-    return Effect.flatMap(interrupted(this), (stop) => {
-      if (stop) {
-        this.halted = true
-        return Effect.void
-      }
-      return Effect.map(this.settled(node), (settled) => {
-        if (settled._tag === "Succeeded") return this.succeeded(node, settled.result, settled.attempts)
-        const failure = { path: this.pathOf(node.name), attempts: settled.attempts, cause: settled.cause }
-        ;(this.execution.unfinished ??= []).push(failure)
-        const recorder = this.execution.recorder
-        recorder?.record({ _tag: "StepFailed", atMillis: recorder.now(), ...failure })
-        this.progress = Progress.Idle
-        this.halted = true
-      })
+    return Effect.map(this.settled(node), (settled) => {
+      if (settled._tag === "Succeeded") return this.succeeded(node, settled.result, settled.attempts)
+      const failure = { path: this.pathOf(node.name), attempts: settled.attempts, cause: settled.cause }
+      ;(this.execution.unfinished ??= []).push(failure)
+      const recorder = this.execution.recorder
+      recorder?.record({ _tag: "StepFailed", atMillis: recorder.now(), ...failure })
+      this.progress = Progress.Idle
+      this.halted = true
     })
   }
 
@@ -250,7 +255,10 @@ export class Sequence extends Frame {
     return Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(Effect.exit(restore(Effect.whileLoop(first))), (exit): AnyEffect => {
         close()
-        if (Exit.isSuccess(exit)) return Effect.sync(() => this.adopt(node.name, first))
+        if (Exit.isSuccess(exit)) {
+          inside.joins(savePoint)
+          return Effect.sync(() => this.adopt(node.name, first))
+        }
         first.conclude(exit.cause)
         const cause = inside.cause ?? exit.cause
         const clean = isTyped(cause) && inside.uncertain === undefined && inside.parked === undefined
@@ -374,7 +382,7 @@ class Pool {
         this.around.savePoint.signal.stop()
         if (!execution.committed) fibers.forEach((fiber) => fiber.interruptUnsafe())
         return Effect.flatMap(Fiber.awaitAll(fibers), () => {
-          this.failure ??= exit.cause
+          if (!execution.committed) this.failure ??= exit.cause
           return this.end()
         })
       })
