@@ -8,7 +8,7 @@ import type * as Schema from "effect/Schema"
 import { anyIn } from "./internal/schema.ts"
 import type { SagaTree, State } from "./internal/tree.ts"
 import type { Fresh, With } from "./SagaStep.ts"
-import type { AnySaga, Phase, Saga } from "./SagaValue.ts"
+import type { AnySaga, Branch, Phase, Place, Saga } from "./SagaValue.ts"
 import { fromTree, toTree } from "./SagaValue.ts"
 
 /**
@@ -17,24 +17,30 @@ import { fromTree, toTree } from "./SagaValue.ts"
  * @category models
  * @since 0.1.0
  */
-export type Fork<S, P extends Phase> = Saga<never, S, {}, {}, never, never, P>
+export type Fork<S, P extends Phase> = Saga<Branch, S, {}, {}, never, never, P>
 
-// The patterns stand on `never`, because the payload is contravariant.
-type OwnOf<B> = B extends Saga<never, unknown, infer O, unknown, unknown, unknown> ? O : never
-type SuccessOf<B> = B extends Saga<never, unknown, unknown, infer A, unknown, unknown> ? A : never
-type ErrorOf<B> = B extends Saga<never, unknown, unknown, unknown, infer E, unknown> ? E : never
-type ServicesOf<B> = B extends Saga<never, unknown, unknown, unknown, unknown, infer R> ? R : never
+/** A branch may not commit alone: the others could still fail, and what it did would stay. */
+type AnyBranch<P extends Phase = Phase> = Saga<
+  Branch,
+  unknown,
+  unknown,
+  unknown,
+  unknown,
+  unknown,
+  Place<P>["branch"]
+>
+
+type OwnOf<B> = B extends Saga<Branch, unknown, infer O, unknown, unknown, unknown> ? O : never
+type SuccessOf<B> = B extends Saga<Branch, unknown, unknown, infer A, unknown, unknown> ? A : never
+type ErrorOf<B> = B extends Saga<Branch, unknown, unknown, unknown, infer E, unknown> ? E : never
+type ServicesOf<B> = B extends Saga<Branch, unknown, unknown, unknown, unknown, infer R> ? R : never
 type Intersect<U> = (U extends unknown ? (_: U) => void : never) extends (_: infer I) => void ? I : never
 
 type Clash<B extends ReadonlyArray<unknown>, Seen = never> = B extends readonly [infer H, ...infer T]
   ? (keyof OwnOf<H> & Seen) | Clash<T, Seen | keyof OwnOf<H>>
   : never
 type Distinct<B extends ReadonlyArray<unknown>> = [Clash<B>] extends [never] ? unknown
-  : { readonly "~": `the name "${Clash<B> & string}" is used in two branches` }
-
-/** A branch may not commit alone: the others could still fail, and what it did would stay. */
-type Within<B, P extends Phase> = B extends AnySaga<P> ? unknown
-  : { readonly "~": "a retriable or pivot cannot stand in a branch before the commit point" }
+  : `the name "${Clash<B> & string}" is used in two branches`
 
 /**
  * Adds branches that run side by side. Their results are results of the saga.
@@ -68,8 +74,8 @@ type Within<B, P extends Phase> = B extends AnySaga<P> ? unknown
  * @category branches
  * @since 0.1.0
  */
-export const parallel = <S, P extends Phase, const B extends ReadonlyArray<AnySaga>>(
-  branches: (fork: Fork<S, P>) => B & Distinct<B> & Within<B[number], NoInfer<P>>,
+export const parallel = <S, P extends Phase, const B extends ReadonlyArray<AnyBranch<NoInfer<P>>>>(
+  branches: (fork: Fork<S, P>) => B & Distinct<B>,
   options?: { readonly concurrency?: number }
 ) =>
 <P0, O0, A0, E0, R0>(
@@ -78,14 +84,15 @@ export const parallel = <S, P extends Phase, const B extends ReadonlyArray<AnySa
   P0,
   S & Intersect<OwnOf<B[number]>>,
   O0 & Intersect<OwnOf<B[number]>>,
-  O0 & Intersect<OwnOf<B[number]>>,
+  A0 & Intersect<SuccessOf<B[number]>>,
   E0 | ErrorOf<B[number]>,
   R0 | ServicesOf<B[number]>,
   P
 > => {
   const tree = toTree(self)
-  const trees = branches(fromTree(tree.fork(""))).map((branch) => {
-    const body = inside(tree, "", toTree(branch))
+  const fork = tree.fork("")
+  const trees = branches(fromTree(fork)).map((branch) => {
+    const body = inside(tree, "", fork, branch)
     if (body.output === undefined) return body
     throw tree.error("", "`output` has no place in a branch of `parallel`: its results are results of the saga")
   })
@@ -132,7 +139,7 @@ export const forEach = <
   S,
   P extends Phase,
   IS extends Schema.Top,
-  B extends AnySaga<NoInfer<P>>
+  B extends AnyBranch<NoInfer<P>>
 >(
   name: Fresh<N, S>,
   options: {
@@ -149,7 +156,7 @@ export const forEach = <
   P0,
   With<S, N, ReadonlyArray<SuccessOf<B>>>,
   With<O0, N, ReadonlyArray<SuccessOf<B>>>,
-  With<O0, N, ReadonlyArray<SuccessOf<B>>>,
+  With<A0, N, ReadonlyArray<SuccessOf<B>>>,
   E0 | ErrorOf<B>,
   R0 | ServicesOf<B>,
   P
@@ -157,6 +164,7 @@ export const forEach = <
   const tree = toTree(self)
   const problem = anyIn(options.item)
   if (problem !== undefined) throw tree.error(name, problem)
+  const fork = tree.fork(name, "item")
   return fromTree(tree.append({
     _tag: "ForEach",
     name,
@@ -164,7 +172,7 @@ export const forEach = <
     items: options.items as (state: State) => ReadonlyArray<unknown>,
     key: options.key,
     concurrency: concurrencyOf(tree, name, options.concurrency, 1),
-    each: inside(tree, name, toTree(options.each(fromTree(tree.fork(name, "item")))))
+    each: inside(tree, name, fork, options.each(fromTree(fork)))
   }))
 }
 
@@ -191,7 +199,7 @@ export const forEach = <
  * @category branches
  * @since 0.1.0
  */
-export const when = <const N extends string, S, P extends Phase, B extends AnySaga<NoInfer<P>>>(
+export const when = <const N extends string, S, P extends Phase, B extends AnyBranch<NoInfer<P>>>(
   name: Fresh<N, S>,
   predicate: (state: NoInfer<S>) => boolean,
   branch: (fork: Fork<S, P>) => B
@@ -202,23 +210,24 @@ export const when = <const N extends string, S, P extends Phase, B extends AnySa
   P0,
   With<S, N, SuccessOf<B> | undefined>,
   With<O0, N, SuccessOf<B> | undefined>,
-  With<O0, N, SuccessOf<B> | undefined>,
+  With<A0, N, SuccessOf<B> | undefined>,
   E0 | ErrorOf<B>,
   R0 | ServicesOf<B>,
   P
 > => {
   const tree = toTree(self)
   const holds = predicate as (state: State) => boolean
+  const fork = tree.fork(name)
   return fromTree(tree.append({
     _tag: "Choice",
     kind: "when",
     name,
     choose: (state) => holds(state) ? "then" : undefined,
-    cases: new Map([["then", inside(tree, name, toTree(branch(fromTree(tree.fork(name)))))]])
+    cases: new Map([["then", inside(tree, name, fork, branch(fromTree(fork)))]])
   }))
 }
 
-type Chosen<C extends Record<string, AnySaga>> = {
+type Chosen<C extends Record<string, AnyBranch>> = {
   readonly [K in keyof C]: { readonly _tag: K; readonly value: SuccessOf<C[K]> }
 }[keyof C]
 
@@ -247,7 +256,7 @@ type Chosen<C extends Record<string, AnySaga>> = {
  * @category branches
  * @since 0.1.0
  */
-export const match = <const N extends string, S, P extends Phase, C extends Record<string, AnySaga<NoInfer<P>>>>(
+export const match = <const N extends string, S, P extends Phase, C extends Record<string, AnyBranch<NoInfer<P>>>>(
   name: Fresh<N, S>,
   tag: (state: NoInfer<S>) => keyof NoInfer<C>,
   cases: { readonly [K in keyof C]: (fork: Fork<S, P>) => C[K] }
@@ -258,13 +267,13 @@ export const match = <const N extends string, S, P extends Phase, C extends Reco
   P0,
   With<S, N, Chosen<C>>,
   With<O0, N, Chosen<C>>,
-  With<O0, N, Chosen<C>>,
+  With<A0, N, Chosen<C>>,
   E0 | ErrorOf<C[keyof C]>,
   R0 | ServicesOf<C[keyof C]>,
   P
 > => {
   const tree = toTree(self)
-  const bodies = Object.entries<(fork: Fork<S, P>) => AnySaga>(cases)
+  const bodies = Object.entries<(fork: Fork<S, P>) => AnySaga<string>>(cases)
   return fromTree(tree.append({
     _tag: "Choice",
     kind: "match",
@@ -272,7 +281,8 @@ export const match = <const N extends string, S, P extends Phase, C extends Reco
     choose: tag as (state: State) => string,
     cases: new Map(bodies.map(([label, body]) => {
       const where = `${name}/${label}`
-      return [label, inside(tree, where, toTree(body(fromTree(tree.fork(where)))))]
+      const fork = tree.fork(where)
+      return [label, inside(tree, where, fork, body(fromTree(fork)))]
     }))
   }))
 }
@@ -310,28 +320,32 @@ export const match = <const N extends string, S, P extends Phase, C extends Reco
  * @category branches
  * @since 0.1.0
  */
-export const orElse = <const N extends string, S, B1 extends AnySaga<"Reversible">, B2 extends AnySaga<"Reversible">>(
-  name: Fresh<N, S>,
-  first: (fork: Fork<S, "Reversible">) => B1,
-  second: (fork: Fork<S, "Reversible">) => B2
-) =>
-<P0, O0, A0, E0, R0>(
-  self: Saga<P0, S, O0, A0, E0, R0, "Reversible">
-): Saga<
-  P0,
-  With<S, N, SuccessOf<B1> | SuccessOf<B2>>,
-  With<O0, N, SuccessOf<B1> | SuccessOf<B2>>,
-  With<O0, N, SuccessOf<B1> | SuccessOf<B2>>,
-  E0 | ErrorOf<B2>,
-  R0 | ServicesOf<B1> | ServicesOf<B2>,
-  "Reversible"
-> => {
-  const tree = toTree(self)
-  refuseCommitted(tree, name, "an orElse")
-  const way = (which: "first" | "second", body: (fork: Fork<S, "Reversible">) => AnySaga) =>
-    inside(tree, `${name}/${which}`, toTree(body(fromTree(tree.fork(`${name}/${which}`)))))
-  return fromTree(tree.append({ _tag: "OrElse", name, first: way("first", first), second: way("second", second) }))
-}
+export const orElse =
+  <const N extends string, S, B1 extends AnyBranch<"Reversible">, B2 extends AnyBranch<"Reversible">>(
+    name: Fresh<N, S>,
+    first: (fork: Fork<S, "Reversible">) => B1,
+    second: (fork: Fork<S, "Reversible">) => B2
+  ) =>
+  <P0, O0, A0, E0, R0>(
+    self: Saga<P0, S, O0, A0, E0, R0, Place["beforeCommit"]>
+  ): Saga<
+    P0,
+    With<S, N, SuccessOf<B1> | SuccessOf<B2>>,
+    With<O0, N, SuccessOf<B1> | SuccessOf<B2>>,
+    With<A0, N, SuccessOf<B1> | SuccessOf<B2>>,
+    E0 | ErrorOf<B2>,
+    R0 | ServicesOf<B1> | ServicesOf<B2>,
+    "Reversible"
+  > => {
+    const tree = toTree(self)
+    refuseCommitted(tree, name, "an orElse")
+    const way = (which: "first" | "second", body: (fork: Fork<S, "Reversible">) => AnySaga<string>) => {
+      const where = `${name}/${which}`
+      const fork = tree.fork(where)
+      return inside(tree, where, fork, body(fromTree(fork)))
+    }
+    return fromTree(tree.append({ _tag: "OrElse", name, first: way("first", first), second: way("second", second) }))
+  }
 
 /**
  * Adds another saga in the place of a step. It stays undoable by this one; its errors and services are this one's too.
@@ -368,8 +382,8 @@ export const nested = <const N extends string, S, PI, A, E, R, P extends Phase>(
   payload: (state: NoInfer<S>) => PI
 ) =>
 <P0, O0, A0, E0, R0>(
-  self: Saga<P0, S, O0, A0, E0, R0, "Reversible">
-): Saga<P0, With<S, N, A>, With<O0, N, A>, With<O0, N, A>, E0 | E, R0 | R, P> => {
+  self: Saga<P0, S, O0, A0, E0, R0, Place["beforeCommit"]>
+): Saga<P0, With<S, N, A>, With<O0, N, A>, With<A0, N, A>, E0 | E, R0 | R, P> => {
   const tree = toTree(self)
   refuseCommitted(tree, name, "a nested saga")
   const inner = toTree(saga)
@@ -402,7 +416,7 @@ export const output =
   <S, AS extends Schema.Top>(success: AS, f: (state: NoInfer<S>) => AS["Type"]) =>
   <P0, O0, A0, E0, R0, P extends Phase>(
     self: Saga<P0, S, O0, A0, E0, R0, P>
-  ): Saga<P0, S, O0, AS["Type"], E0, R0, P> => {
+  ): Saga<P0, "nothing can follow \`output\`: put it at the end", O0, AS["Type"], E0, R0, P> => {
     const tree = toTree(self)
     const problem = anyIn(success)
     if (problem !== undefined) throw tree.error("output", problem)
@@ -416,10 +430,18 @@ const refuseCommitted = (tree: SagaTree, name: string, what: string): void => {
   throw tree.error(name, `${what} cannot follow the pivot or a retriable: nothing is compensated there. Move it before`)
 }
 
-/** The body of a branch, refused when it commits alone. */
-const inside = (tree: SagaTree, where: string, body: SagaTree): SagaTree => {
-  if (body.committed === tree.committed) return body
-  throw tree.error(where, "a retriable or pivot cannot stand in a branch before the commit point")
+/** The body of a branch; refused when it is not made of its fork, commits alone, or says what holds for the whole saga. */
+const inside = (tree: SagaTree, where: string, fork: SagaTree, branch: AnySaga<string>): SagaTree => {
+  const body = toTree(branch)
+  const problem = body.definition !== fork.definition
+    ? "a branch is made of the fork that it is given; another saga is put in by `nested`"
+    : body.committed !== tree.committed
+    ? "a retriable or pivot cannot stand in a branch before the commit point"
+    : body.options !== fork.options
+    ? "`timeout`, `unwind` and `onStuck` hold for a whole saga: say them outside the branch"
+    : undefined
+  if (problem === undefined) return body
+  throw tree.error(where, problem)
 }
 
 const concurrencyOf = (tree: SagaTree, where: string, given: number | undefined, otherwise: number): number => {

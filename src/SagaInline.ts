@@ -63,6 +63,12 @@ export interface InlineOptions<A, E, R> {
   readonly compensationTimeout?: Duration.Input
 }
 
+/** @internal */
+type WhenUncertain = "report" | "compensate" | "stuck"
+
+/** What a compensation is given: the result, or what is known of the attempt when it runs in the dark too. */
+type Given<A, W extends WhenUncertain> = W extends "compensate" ? Attempt<A> : A
+
 /**
  * Runs an action and remembers how to undo it if the saga around it fails.
  *
@@ -104,24 +110,16 @@ export interface InlineOptions<A, E, R> {
  * @since 0.1.0
  */
 export const withCompensation: {
-  <A, E, CE, CR, VR = never>(
-    compensation: (attempt: Attempt<A>, context: InlineContext) => Effect.Effect<unknown, CE, CR>,
-    options: InlineOptions<NoInfer<A>, NoInfer<E>, VR> & { readonly whenUncertain: "compensate" }
-  ): <R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | CR | VR | SagaScope>
-  <A, E, CE, CR, VR = never>(
-    compensation: (result: A, context: InlineContext) => Effect.Effect<unknown, CE, CR>,
-    options?: InlineOptions<NoInfer<A>, NoInfer<E>, VR> & { readonly whenUncertain?: "report" | "stuck" }
-  ): <R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | CR | VR | SagaScope>
-  <A, E, R, CE, CR, VR = never>(
+  <A, E, R, CE, CR, VR = never, const W extends WhenUncertain = "report">(
     self: Effect.Effect<A, E, R>,
-    compensation: (attempt: Attempt<A>, context: InlineContext) => Effect.Effect<unknown, CE, CR>,
-    options: InlineOptions<NoInfer<A>, NoInfer<E>, VR> & { readonly whenUncertain: "compensate" }
+    compensation: (given: Given<NoInfer<A>, W>, context: InlineContext) => Effect.Effect<unknown, CE, CR>,
+    options?: InlineOptions<NoInfer<A>, NoInfer<E>, VR> & { readonly whenUncertain?: W }
   ): Effect.Effect<A, E, R | CR | VR | SagaScope>
-  <A, E, R, CE, CR, VR = never>(
-    self: Effect.Effect<A, E, R>,
-    compensation: (result: A, context: InlineContext) => Effect.Effect<unknown, CE, CR>,
-    options?: InlineOptions<NoInfer<A>, NoInfer<E>, VR> & { readonly whenUncertain?: "report" | "stuck" }
-  ): Effect.Effect<A, E, R | CR | VR | SagaScope>
+  // Last, because the compiler explains the last one: most steps stand in a pipe.
+  <A, E, CE, CR, VR = never, const W extends WhenUncertain = "report">(
+    compensation: (given: Given<A, W>, context: InlineContext) => Effect.Effect<unknown, CE, CR>,
+    options?: InlineOptions<NoInfer<A>, NoInfer<E>, VR> & { readonly whenUncertain?: W }
+  ): <R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | CR | VR | SagaScope>
 } = ((...args: DataFirst | DataLast) => {
   if (isDataFirst(args)) return register(args[0], stepOf(args[1], args[2]))
   const step = stepOf(args[0], args[1])

@@ -13,7 +13,7 @@ import { anyIn } from "./internal/schema.ts"
 import type { AnyEffect, SagaTree, State as AnyState, StepNode } from "./internal/tree.ts"
 import { defaultCompensationTimeoutMillis } from "./internal/unwind.ts"
 import type { ForwardRecoveryFailed, StepTimedOut } from "./SagaError.ts"
-import type { AnySaga, Phase, Saga } from "./SagaValue.ts"
+import type { AnySaga, Phase, Place, Saga } from "./SagaValue.ts"
 import { fromTree, toTree } from "./SagaValue.ts"
 import type { Attempt, CompensationContext, StepContext } from "./StepContext.ts"
 
@@ -31,7 +31,8 @@ type FailureOf<ES extends Schema.Top> = [ES] extends [Schema.Never]
  * @category models
  * @since 0.1.0
  */
-export type Fresh<N extends string, S> = string extends N ? `the name of a step must be a literal`
+export type Fresh<N extends string, S> = S extends string ? NoInfer<S>
+  : string extends N ? `the name of a step must be a literal`
   : N extends keyof S ? `the name "${N}" is already used in this saga`
   : N
 
@@ -148,11 +149,11 @@ export type StepOptions<S, AS extends Schema.Top, ES extends Schema.Top, R, CE, 
   )
 
 /** What a node makes of the saga that it is added to. */
-type Added<P0, S, O0, N extends string, A, E, R, P extends Phase> = Saga<
+type Added<P0, S, O0, A0, N extends string, A, E, R, P extends Phase> = Saga<
   P0,
   With<S, N, A>,
   With<O0, N, A>,
-  With<O0, N, A>,
+  With<A0, N, A>,
   E,
   R,
   P
@@ -212,8 +213,8 @@ export const step = <
   ES extends Schema.Top = Schema.Never
 >(name: Fresh<N, S>, options: StepOptions<NoInfer<S>, AS, ES, R, CE, CR>) =>
 <P0, O0, A0, E0, R0>(
-  self: Saga<P0, S, O0, A0, E0, R0, "Reversible">
-): Added<P0, S, O0, N, AS["Type"], E0 | ES["Type"], R0 | R | CR, "Reversible"> => add(self, "step", name, options)
+  self: Saga<P0, S, O0, A0, E0, R0, Place["beforeCommit"]>
+): Added<P0, S, O0, A0, N, AS["Type"], E0 | ES["Type"], R0 | R | CR, "Reversible"> => add(self, "step", name, options)
 
 /**
  * Adds an action that only reads or validates: there is nothing to undo, and it is never uncertain.
@@ -244,8 +245,8 @@ export const check = <
   ES extends Schema.Top = Schema.Never
 >(name: Fresh<N, S>, options: ActionOptions<NoInfer<S>, AS, ES, R> & Retry<ES> & Limit<ES>) =>
 <P0, O0, A0, E0, R0>(
-  self: Saga<P0, S, O0, A0, E0, R0, "Reversible">
-): Added<P0, S, O0, N, AS["Type"], E0 | ES["Type"], R0 | R, "Reversible"> => add(self, "check", name, options)
+  self: Saga<P0, S, O0, A0, E0, R0, Place["beforeCommit"]>
+): Added<P0, S, O0, A0, N, AS["Type"], E0 | ES["Type"], R0 | R, "Reversible"> => add(self, "check", name, options)
 
 /**
  * Adds the point of no return: until it succeeds everything is undone when something fails, and from then on nothing.
@@ -292,8 +293,8 @@ export const pivot = <
     }
 ) =>
 <P0, O0, A0, E0, R0>(
-  self: Saga<P0, S, O0, A0, E0, R0, "Reversible">
-): Added<P0, S, O0, N, AS["Type"], E0 | ES["Type"], R0 | R, "Committed"> => add(self, "pivot", name, options)
+  self: Saga<P0, S, O0, A0, E0, R0, Place["beforeCommit"]>
+): Added<P0, S, O0, A0, N, AS["Type"], E0 | ES["Type"], R0 | R, "Committed"> => add(self, "pivot", name, options)
 
 /**
  * Adds an action that is repeated until it succeeds: forward recovery. It commits the saga by being started, so nothing
@@ -343,7 +344,7 @@ export const retriable = <
 ) =>
 <P0, O0, A0, E0, R0, P extends Phase>(
   self: Saga<P0, S, O0, A0, E0, R0, P>
-): Added<P0, S, O0, N, AS["Type"], E0 | ForwardRecoveryFailed, R0 | R, "Committed"> =>
+): Added<P0, S, O0, A0, N, AS["Type"], E0 | ForwardRecoveryFailed, R0 | R, "Committed"> =>
   add(self, "retriable", name, options)
 
 /**
@@ -370,7 +371,7 @@ export const sleep = <const N extends string, S>(
 ) =>
 <P0, O0, A0, E0, R0, P extends Phase>(
   self: Saga<P0, S, O0, A0, E0, R0, P>
-): Saga<P0, With<S, N, void>, O0, O0, E0, R0, P> => {
+): Saga<P0, With<S, N, void>, With<O0, N, void>, A0, E0, R0, P> => {
   const of = typeof duration === "function" ? duration as (state: AnyState) => Duration.Input : () => duration
   return fromTree(toTree(self).append({ _tag: "Sleep", name, duration: of }))
 }
@@ -395,7 +396,7 @@ interface Erased {
   readonly compensationTimeout?: Duration.Input
 }
 
-const add = <S extends AnySaga>(self: AnySaga, kind: StepNode["kind"], name: string, options: object): S => {
+const add = <S extends AnySaga>(self: AnySaga<string>, kind: StepNode["kind"], name: string, options: object): S => {
   // The signatures above have checked the options against the state, the schemas and the kind.
   const erased = options as Erased
   const tree = toTree(self)

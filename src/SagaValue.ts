@@ -34,7 +34,7 @@ export type Phase = "Reversible" | "Committed"
  * @category models
  * @since 0.1.0
  */
-export interface Saga<in Payload, out State, out Own, out A, out E, out R, out P extends Phase = Phase>
+export interface Saga<in Payload, out State, out Own, out A, out E, out R, out P extends string = Phase>
   extends SagaPipe
 {
   readonly "~effect-saga/Saga": {
@@ -54,10 +54,26 @@ export interface Saga<in Payload, out State, out Own, out A, out E, out R, out P
  * @category models
  * @since 0.1.0
  */
-export type AnySaga<P extends Phase = Phase> = Saga<never, unknown, unknown, unknown, unknown, unknown, P>
+export type AnySaga<P extends string = Phase> = Saga<never, unknown, unknown, unknown, unknown, unknown, P>
+
+/** Where a node may stand. The second member of each is no phase: it is what the compiler prints. */
+export interface Place<P extends Phase = Phase> {
+  readonly beforeCommit: "Reversible" | "after the pivot or a retriable there can only be retriables and sleeps"
+  readonly branch: P | "a retriable or pivot cannot stand in a branch before the commit point"
+}
+
+/** In the place of a payload: a branch has none, and a saga with one is no branch. */
+export interface Branch {
+  readonly "~effect-saga/Branch": "a branch is made of its fork"
+}
+
+/** What a branch cannot say: it holds for all of the saga. */
+type Whole<P0> = [P0] extends [never] ? unknown
+  : [P0] extends [Branch] ? "`timeout`, `unwind` and `onStuck` hold for a whole saga: say them outside the branch"
+  : unknown
 
 /** Takes the types off. The value behind every `Saga` is a `SagaTree`; nothing else can make one. */
-export const toTree = (saga: AnySaga): SagaTree => saga as unknown as SagaTree
+export const toTree = (saga: AnySaga<string>): SagaTree => saga as unknown as SagaTree
 
 /** Puts types on: the one place where what was built is claimed to have the type that its builder computed. */
 export const fromTree = <S extends AnySaga>(tree: SagaTree): S => tree as unknown as S
@@ -150,7 +166,7 @@ export const make = <const N extends string, PS extends Schema.Top>(
  */
 export const timeout = (duration: Duration.Input) =>
 <P0, S, O, A, E, R, P extends Phase>(
-  self: Saga<P0, S, O, A, E, R, P>
+  self: Saga<P0, S, O, A, E, R, P> & Whole<P0>
 ): Saga<P0, S, O, A, E | SagaTimedOut, R, P> => {
   const tree = toTree(self)
   return fromTree(tree.withOptions({ timeoutMillis: tree.limit("", "timeout", duration) }))
@@ -184,7 +200,7 @@ export const unwind = (options: {
   readonly retry?: Schedule.Schedule<unknown, unknown>
   readonly deadline?: Duration.Input
 }) =>
-<P0, S, O, A, E, R, P extends Phase>(self: Saga<P0, S, O, A, E, R, P>): Saga<P0, S, O, A, E, R, P> => {
+<P0, S, O, A, E, R, P extends Phase>(self: Saga<P0, S, O, A, E, R, P> & Whole<P0>): Saga<P0, S, O, A, E, R, P> => {
   const tree = toTree(self)
   return fromTree(tree.withOptions({
     unwindRetry: options.retry ?? tree.options.unwindRetry,
@@ -231,7 +247,7 @@ export interface Stuck {
 export const onStuck =
   <R2>(f: (stuck: Stuck) => Effect.Effect<unknown, unknown, R2>) =>
   <P0, S, O, A, E, R, P extends Phase>(
-    self: Saga<P0, S, O, A, E, R, P>
+    self: Saga<P0, S, O, A, E, R, P> & Whole<P0>
   ): Saga<P0, S, O, A, E, R | R2, P> => {
     // The services of the hook are in the type of the saga from here on.
     const erased = f as (stuck: Stuck) => Effect.Effect<unknown, unknown>

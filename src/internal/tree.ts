@@ -138,6 +138,10 @@ const resultNames = (node: Node): ReadonlyArray<string> =>
     ? []
     : [node.name]
 
+/** The names that a node takes: those of its results, and of what leaves none. */
+const namesOf = (node: Node): ReadonlyArray<string> =>
+  node._tag === "Parallel" ? node.branches.flatMap((branch) => branch.nodes.flatMap(namesOf)) : [node.name]
+
 /** Says in words why a time cannot be a limit; `undefined` when it can. */
 export const limitProblem = (option: string, millis: number): string | undefined =>
   millis > 0 && Number.isFinite(millis)
@@ -219,7 +223,7 @@ export class SagaTree {
       )
     }
     const reserved = new Set<string>()
-    for (const name of node._tag === "Sleep" ? [node.name] : resultNames(node)) {
+    for (const name of namesOf(node)) {
       if (reserved.has(name)) throw this.error(where, `the name "${name}" is used in two branches`)
       reserved.add(name)
     }
