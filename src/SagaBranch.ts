@@ -416,7 +416,7 @@ export const output =
   <S, AS extends Schema.Top>(success: AS, f: (state: NoInfer<S>) => AS["Type"]) =>
   <P0, O0, A0, E0, R0, P extends Phase>(
     self: Saga<P0, S, O0, A0, E0, R0, P>
-  ): Saga<P0, "nothing can follow \`output\`: put it at the end", O0, AS["Type"], E0, R0, P> => {
+  ): Saga<P0, "nothing can follow `output`: put it at the end", O0, AS["Type"], E0, R0, P> => {
     const tree = toTree(self)
     const problem = anyIn(success)
     if (problem !== undefined) throw tree.error("output", problem)

@@ -45,21 +45,19 @@ const arrows: { readonly [Kind in Link["kind"]]: string } = {
 
 /**
  * What Mermaid, Markdown and HTML give no meaning to stays as it is: letters, digits, blanks, commas, and dots, dashes
- * and underscores inside a word. Everything else becomes the number of its character.
+ * and underscores inside a word. Everything else becomes the number of its character. The ligature `ﬂ` begins what Mermaid
+ * itself puts in the place of such a number, more than once: it becomes two letters.
  */
 const escaped = (text: string): string =>
-  (visible(text) || `""`).replaceAll(
+  (visible(text) || `""`).replaceAll("ﬂ", "fl").replaceAll(
     /(?<=[\p{L}\p{N}])[._-](?=[\p{L}\p{N}])|[\p{L}\p{M}\p{N},↶ ]|(.)/gu,
     (char, special: string | undefined) => special === undefined ? char : `#${special.codePointAt(0)};`
   )
 
-const labelOf = ({ kind, label, note }: Part): string =>
-  note === undefined
-    ? escaped(label)
-    : kind === "group"
-    ? `${escaped(label)}: ${escaped(note)}`
-    // Blanks that do not break keep the note on one line.
-    : `${escaped(label)}<br/>${escaped(note).replaceAll(" ", "\u00a0")}`
+const labelOf = ({ kind, label, note }: Part): string => {
+  if (note === undefined) return escaped(label)
+  return `${escaped(label)}${kind === "group" ? ": " : "<br/>"}${escaped(note)}`
+}
 
 const boxes = (graph: SagaGraph, within: Graph.NodeIndex | undefined, indent: string): ReadonlyArray<string> =>
   Graph.findNodes(graph, (part) => part.within === within).flatMap((index) => {
@@ -111,11 +109,12 @@ const classes = (graph: SagaGraph): ReadonlyArray<string> =>
  * ```
  *
  * ```mermaid
+ * %%{init: {"flowchart": {"wrappingWidth": 400}}}%%
  * flowchart TB
  *   0(["Trip"])
- *   1["flight<br/>↶ compensation"]
+ *   1["flight<br/>↶ compensation"]
  *   2(["Compensated"])
- *   3{{"payment<br/>pivot, the point of no return"}}
+ *   3{{"payment<br/>pivot, the point of no return"}}
  *   4(["Succeeded"])
  *   0 --> 1
  *   1 --> 3
@@ -138,6 +137,8 @@ export const toMermaid = (saga: AnySaga): string => {
   const forward = edges.filter(({ data }) => data.kind !== "backward")
   const backward = edges.filter(({ data }) => data.kind === "backward")
   const lines = [
+    // Mermaid would break most of our labels.
+    `%%{init: {"flowchart": {"wrappingWidth": 400}}}%%`,
     "flowchart TB",
     ...boxes(graph, undefined, "  "),
     ...[...forward, ...backward].map(arrow),

@@ -22,10 +22,13 @@ interface UnknownEntry {
   readonly reason: UncertainReason
 }
 
-/** The branches of one node, with what each has done. */
-export interface FrameGroup extends UndoGroup {
+/** The branches of one node: those that have been opened, with what each has done, and how the others are. */
+export interface FrameGroup<F extends Frame = Frame> extends UndoGroup {
   readonly _tag: "Group"
-  readonly logs: Array<Frame>
+  readonly node: Node
+  readonly logs: Array<F>
+  readonly count: number
+  readonly open: (index: number) => F
 }
 
 /** A step stands for its success: its result is in the state. */

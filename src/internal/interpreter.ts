@@ -9,8 +9,8 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import { identity } from "effect/Function"
+import * as Result from "effect/Result"
 import * as SchemaIssue from "effect/SchemaIssue"
 import { CaseMissing, DuplicateItemKey, PayloadInvalid, SagaTimedOut } from "../SagaError.ts"
 import type { Settled } from "./attempt.ts"
@@ -20,6 +20,7 @@ import type { Execution } from "./execution.ts"
 import { SavePoint } from "./execution.ts"
 import type { FrameGroup } from "./frame.ts"
 import { Frame, Progress } from "./frame.ts"
+import { runBranches } from "./pool.ts"
 import type {
   AnyEffect,
   ChoiceNode,
@@ -107,14 +108,19 @@ export class Sequence extends Frame {
   }
 
   /** Makes room in the books for branches before they start, so that nothing they do can be lost. */
-  group(logs: Array<Frame>, concurrency: number): FrameGroup {
-    const group: FrameGroup = { _tag: "Group", logs, concurrency }
+  group(node: Node, concurrency: number, count: number, open: (index: number) => Sequence): FrameGroup<Sequence> {
+    const group: FrameGroup<Sequence> = { _tag: "Group", node, concurrency, logs: [], count, open }
     this.entries.push(group)
     return group
   }
 
+  /** Makes room for the one branch of a node. */
+  single(node: Node, sequence: Sequence): void {
+    this.group(node, 1, 1, () => sequence).logs.push(sequence)
+  }
+
   /** Runs the loop of an inner sequence in this fiber. */
-  inner(sequence: Sequence, loop: AnyEffect = Effect.whileLoop(sequence)): AnyEffect {
+  inner(sequence: Sequence, loop: AnyEffect = sequence.loop): AnyEffect {
     return Effect.onExitPrimitive(loop, (exit) => {
       if (Exit.isFailure(exit)) {
         sequence.conclude(exit.cause)
@@ -125,9 +131,40 @@ export class Sequence extends Frame {
   }
 
   /** Takes over the result of an inner sequence, or stands still with it. */
-  adopt(name: string, sequence: Sequence, result: (value: unknown) => unknown = (value) => value): void {
-    if (sequence.complete) this.state[name] = result(sequence.tree.resultOf(sequence.state))
-    else this.halted = true
+  adopt(name: string, sequence: Sequence, as: (result: unknown) => unknown = identity): void {
+    const done = sequence.take((result) => {
+      this.state[name] = as(result)
+    })
+    if (!done) this.halted = true
+  }
+
+  /** Hands over the result of a sequence that has come to its end. Says whether there is one. */
+  take(use: (result: unknown) => void): boolean {
+    if (!this.complete) return false
+    if (!this.execution.committed) {
+      use(this.tree.resultOf(this.state))
+      return true
+    }
+    const result = Result.try(() => this.tree.resultOf(this.state))
+    if (Result.isSuccess(result)) use(result.success)
+    else this.stumble(Cause.die(result.failure))
+    return Result.isSuccess(result)
+  }
+
+  /** The loop over this sequence. Past the commit point nothing fails: what user code throws halts this sequence alone. */
+  get loop(): AnyEffect {
+    const loop = Effect.whileLoop(this)
+    return this.execution.committed
+      ? Effect.catchCause(loop, (cause) => Effect.sync(() => this.stumble(cause)))
+      : loop
+  }
+
+  /** Books what was thrown past the commit point, at the node where it was, or at the output behind the last. */
+  stumble(cause: Cause.Cause<unknown>): void {
+    const node = this.nodes[this.index]
+    const name = node === undefined ? "output" : node._tag === "Parallel" ? "" : node.name
+    ;(this.execution.unfinished ??= []).push({ path: this.pathOf(name), attempts: 1, cause })
+    this.halted = true
   }
 
   // ------------------------------------------------------------------------------------------- steps
@@ -197,7 +234,7 @@ export class Sequence extends Frame {
       return Effect.die(new CaseMissing({ saga, path, tag: String(tag), cases: Array.from(node.cases.keys()) }))
     }
     const sequence = this.child(tree, { ...this.state }, node.name, node.kind === "match" ? tag : undefined)
-    this.group([sequence], 1)
+    this.single(node, sequence)
     return Effect.map(
       this.inner(sequence),
       () => this.adopt(node.name, sequence, node.kind === "match" ? (value) => ({ _tag: tag, value }) : undefined)
@@ -213,7 +250,7 @@ export class Sequence extends Frame {
         const recorder = this.execution.recorder
         const path = this.pathOf(node.name)
         recorder?.record({ _tag: "NestedStarted", atMillis: recorder.now(), path, saga, version, payload })
-        this.group([sequence], 1)
+        this.single(node, sequence)
         return sequence
       })
     )
@@ -223,7 +260,7 @@ export class Sequence extends Frame {
     return Effect.flatMap(this.enter(node), (sequence) => {
       const limit = node.saga.options.timeoutMillis
       const loop = limit === undefined || this.execution.committed
-        ? Effect.whileLoop(sequence)
+        ? sequence.loop
         : Effect.uninterruptibleMask((restore) => bounded(sequence, limit, node.saga, restore))
       return Effect.map(this.inner(sequence, loop), () => this.adopt(node.name, sequence))
     })
@@ -236,7 +273,7 @@ export class Sequence extends Frame {
     const { close, signal } = savePoint.signal.child()
     const inside = new SavePoint(path, signal)
     const first = this.child(node.first, { ...this.state }, node.name, "first", inside)
-    this.group([first], 1)
+    this.single(node, first)
     // The errors of the first way are not among those of the saga: those that get outside are defects there.
     const outward = () => {
       const cause = toDefects(inside.cause ?? Cause.empty)
@@ -249,7 +286,7 @@ export class Sequence extends Frame {
       if (inside.failures !== undefined) return outward()
       recorder?.record({ _tag: "FellBack", atMillis: recorder.now(), path, cause })
       const second = this.child(node.second, { ...this.state }, node.name, "second")
-      this.group([second], 1)
+      this.single(node, second)
       return Effect.map(restore(this.inner(second)), () => this.adopt(node.name, second))
     }
     return Effect.uninterruptibleMask((restore) =>
@@ -272,17 +309,17 @@ export class Sequence extends Frame {
   // ------------------------------------------------------------------------------------------- many inner sequences
 
   parallel(node: ParallelNode): AnyEffect {
+    const results: State = {}
     const branches = node.branches.map((tree) => this.child(tree, { ...this.state }, "", undefined))
-    const group = this.group([], node.concurrency)
-    return Effect.map(
-      this.branches(group, branches.length, (index) => branches[index]!),
-      () => {
-        for (const branch of branches) {
-          if (!branch.complete) this.halted = true
-          else Object.assign(this.state, branch.tree.ownOf(branch.state))
-        }
-      }
-    )
+    const group = this.group(node, node.concurrency, branches.length, (index) => branches[index]!)
+    const finished = (branch: Sequence) => {
+      if (branch.complete) Object.assign(results, branch.tree.ownOf(branch.state))
+      else this.halted = true
+    }
+    return Effect.map(runBranches(this, group, finished), () => {
+      if (group.logs.length < group.count) this.halted = true
+      else Object.assign(this.state, results)
+    })
   }
 
   forEach(node: ForEachNode): AnyEffect {
@@ -303,134 +340,17 @@ export class Sequence extends Frame {
     const results: Array<unknown> = new Array(items.length)
     const open = (index: number) =>
       this.child(node.each, { ...this.state, item: items[index] }, node.name, keys[index]!)
-    const group = this.group([], node.concurrency)
+    const group = this.group(node, node.concurrency, items.length, open)
     const finished = (sequence: Sequence, index: number) => {
-      if (sequence.complete) results[index] = sequence.tree.resultOf(sequence.state)
-      else this.halted = true
-    }
-    return Effect.map(this.branches(group, items.length, open, finished), () => {
-      if (!this.halted) this.state[node.name] = results
-    })
-  }
-
-  /** Runs branches, at most so many at once. When one fails no new step starts, and what is in flight is awaited. */
-  branches(
-    group: FrameGroup,
-    count: number,
-    open: (index: number) => Sequence,
-    finished?: (sequence: Sequence, index: number) => void
-  ): AnyEffect {
-    const pool = new Pool(this, group, count, open, finished)
-    const workers = Math.min(group.concurrency, count)
-    const work = workers <= 1 ? pool.inline() : pool.forked(workers)
-    return Effect.onExitPrimitive(work, (exit) => {
-      if (Exit.isFailure(exit)) this.progress = Progress.Reported
-      return undefined
-    })
-  }
-}
-
-/** The branches of one node and the workers that take them one by one. */
-class Pool {
-  readonly around: Sequence
-  readonly group: FrameGroup
-  readonly count: number
-  readonly open: (index: number) => Sequence
-  readonly finished: ((sequence: Sequence, index: number) => void) | undefined
-  next = 0
-  failure: Cause.Cause<unknown> | undefined
-
-  constructor(
-    around: Sequence,
-    group: FrameGroup,
-    count: number,
-    open: (index: number) => Sequence,
-    finished: ((sequence: Sequence, index: number) => void) | undefined
-  ) {
-    this.around = around
-    this.group = group
-    this.count = count
-    this.open = open
-    this.finished = finished
-  }
-
-  inline(): AnyEffect {
-    const worker = new Worker(this)
-    return Effect.onExitPrimitive(Effect.whileLoop(worker), (exit) => {
-      if (Exit.isFailure(exit)) worker.failed(exit.cause)
-      return undefined
-    })
-  }
-
-  forked(workers: number): AnyEffect {
-    const { execution } = this.around
-    const restore: Restore = execution.committed ? identity : this.around.restore
-    const work = () => {
-      const worker = new Worker(this)
-      return Effect.matchCauseEffect(restore(Effect.whileLoop(worker)), {
-        onFailure: (cause) => Effect.sync(() => worker.failed(cause)),
-        onSuccess: () => Effect.void
+      const done = sequence.take((result) => {
+        results[index] = result
       })
+      if (!done) this.halted = true
     }
-    const fork = Effect.forEach(
-      Array.from({ length: workers }, work),
-      (worker) => Effect.forkDetach(worker, { startImmediately: true, uninterruptible: true })
-    )
-    const waited = (fibers: Array<Fiber.Fiber<void>>) =>
-      Effect.flatMap(Effect.exit(this.around.restore(Fiber.awaitAll(fibers))), (exit) => {
-        if (Exit.isSuccess(exit)) return this.end()
-        this.around.savePoint.signal.stop()
-        if (!execution.committed) fibers.forEach((fiber) => fiber.interruptUnsafe())
-        return Effect.flatMap(Fiber.awaitAll(fibers), () => {
-          if (!execution.committed) this.failure ??= exit.cause
-          return this.end()
-        })
-      })
-    return Effect.uninterruptible(Effect.flatMap(fork, waited))
-  }
-
-  fail(cause: Cause.Cause<unknown>): void {
-    this.failure ??= cause
-  }
-
-  end(): AnyEffect {
-    if (this.failure === undefined) return Effect.void
-    if (!this.around.execution.committed) return Effect.failCause(this.failure)
-    this.around.halted = true
-    return Effect.void
-  }
-}
-
-/** Takes branches of a pool one after the other. */
-class Worker {
-  readonly pool: Pool
-  #sequence: Sequence | undefined
-  #index = 0
-
-  constructor(pool: Pool) {
-    this.pool = pool
-  }
-
-  while(): boolean {
-    return this.pool.next < this.pool.count && !this.pool.around.savePoint.signal.stopped
-  }
-
-  body(): AnyEffect {
-    const { group, open } = this.pool
-    this.#index = this.pool.next++
-    const sequence = this.#sequence = open(this.#index)
-    group.logs.push(sequence)
-    return Effect.whileLoop(sequence)
-  }
-
-  step(): void {
-    this.pool.finished?.(this.#sequence!, this.#index)
-  }
-
-  failed(cause: Cause.Cause<unknown>): void {
-    if (this.#sequence === undefined) this.pool.around.conclude(cause)
-    else this.#sequence.conclude(cause)
-    this.pool.fail(cause)
+    return Effect.map(runBranches(this, group, finished), () => {
+      if (group.logs.length < group.count) this.halted = true
+      else this.state[node.name] = results
+    })
   }
 }
 
@@ -458,7 +378,9 @@ export const bounded = (sequence: Sequence, millis: number, saga: SagaTree, rest
     ({ exit, timedOut }) => {
       sequence.restore = restore
       if (!timedOut) return exit
+      // A wait that was cut ends without a failure of its own.
       if (Exit.isFailure(exit)) sequence.conclude(exit.cause)
+      else sequence.progress = Progress.Reported
       return Effect.fail(error)
     }
   )

@@ -15,7 +15,7 @@ import { Observers } from "../SagaObserver.ts"
 import type { StepPath } from "../StepPath.ts"
 import { escape, printable } from "../StepPath.ts"
 import { Execution } from "./execution.ts"
-import type { Frame } from "./frame.ts"
+import type { Frame, FrameGroup } from "./frame.ts"
 import { Progress } from "./frame.ts"
 import type { Sequence } from "./interpreter.ts"
 import { backward, bounded, interrupted, open, validate } from "./interpreter.ts"
@@ -123,7 +123,7 @@ const commit = (frame: Sequence): AnyEffect =>
     return Effect.flatMap(through(frame, frame.nodes[frame.index]!), () => {
       execution.committed = true
       frame.end = frame.nodes.length
-      return Effect.whileLoop(frame)
+      return frame.loop
     })
   })
 
@@ -147,16 +147,20 @@ const through = (frame: Sequence, node: Node): AnyEffect => {
 }
 
 const ended = <A, E>(frame: Sequence, endings: Endings<A, E>): Effect.Effect<A, E> => {
-  const { execution, tree } = frame
-  if (!frame.complete) return unfinished(frame, endings)
-  if (tree.output === undefined) return succeeded(execution, tree.resultOf(frame.state), endings)
-  return Effect.matchCauseEffect(Effect.sync(() => tree.resultOf(frame.state)), {
+  const { execution } = frame
+  let result: unknown
+  const taken = Effect.sync(() =>
+    frame.take((value) => {
+      result = value
+    })
+  )
+  return Effect.matchCauseEffect(taken, {
     onFailure: (cause) => {
+      frame.fail({ path: "output", attempts: 1, cause })
       frame.progress = Progress.Reported
-      frame.fail({ path: "", attempts: 1, cause })
       return failed(frame, cause, endings)
     },
-    onSuccess: (result) => succeeded(execution, result, endings)
+    onSuccess: (done) => done ? succeeded(execution, result, endings) : unfinished(frame, endings)
   })
 }
 
@@ -175,10 +179,6 @@ const succeeded = <A, E>(execution: Execution, result: unknown, endings: Endings
 const failed = <A, E>(frame: Sequence, cause: Cause.Cause<unknown>, endings: Endings<A, E>): Effect.Effect<A, E> => {
   const { execution } = frame
   frame.conclude(cause)
-  if (execution.committed) {
-    ;(execution.unfinished ??= []).push({ path: frame.prefix, attempts: 1, cause })
-    return unfinished(frame, endings)
-  }
   const { root } = execution
   if (root.parked !== undefined) return parked(frame, endings)
   const first = root.cause ?? cause
@@ -263,19 +263,22 @@ const unfinished = <A, E>(frame: Sequence, endings: Endings<A, E>): Effect.Effec
   return tell(execution, error, left, "ForwardRecoveryFailed", endings)
 }
 
-/** The nodes that have not ended, the first to do first. */
+/** What has not ended, the first to do first. */
 function* leftOf(frame: Frame): Generator<StepPath> {
-  const inside = frame.entries.flatMap((entry) => entry._tag === "Group" ? entry.logs : []).filter((log) =>
-    !log.complete
-  )
   const node = frame.nodes[frame.index]
-  const open = inside.filter((log) => node?._tag === "Parallel" ? log.name === "" : log.name === node?.name)
-  for (const log of open) yield* leftOf(log)
-  const from = open.length === 0 ? frame.index : frame.index + 1
-  for (const rest of frame.nodes.slice(from)) yield* namesOf(frame, rest)
-  if (frame.nodes.length === frame.index && !frame.halted && frame.tree.output !== undefined) {
-    yield `${frame.prefix}output`
+  if (node === undefined) {
+    if (frame.halted) yield frame.pathOf("output")
+    return
   }
+  const group = frame.entries.find((entry) => entry._tag === "Group" && entry.node === node)
+  if (group?._tag === "Group") yield* leftIn(group)
+  for (const rest of frame.nodes.slice(group === undefined ? frame.index : frame.index + 1)) yield* namesOf(frame, rest)
+}
+
+/** What has not ended in branches that were opened, then those that were not. */
+function* leftIn({ count, logs, open }: FrameGroup): Generator<StepPath> {
+  for (const log of logs) if (!log.complete) yield* leftOf(log)
+  for (let index = logs.length; index < count; index++) yield* leftOf(open(index))
 }
 
 const namesOf = (frame: Frame, node: Node): ReadonlyArray<StepPath> =>

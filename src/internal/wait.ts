@@ -2,6 +2,7 @@
  * Waiting with an end: for a delay that a signal cuts, for an action with a limit, for a fiber that may have to be given
  * up. Everything here is called in an uninterruptible region; `restore` says where an interruption may come in.
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -73,14 +74,17 @@ export const withLimit = <A>(
       }))
   })
 
-/** Asks a question with a limit, 30 seconds unless given. One that ignores its interruption is given up. */
+/** Asks a question with a limit, 30 seconds unless given. Behind it there is no answer, whatever the question does. */
 export const answer = <A>(question: AnyEffect<A>, millis = 30_000): Effect.Effect<Exit.Exit<A, unknown>> =>
   Effect.flatMap(Effect.forkDetach(question, { startImmediately: true }), (fiber) => {
     const exit = fiber.pollUnsafe()
     return exit === undefined
       ? Effect.map(
         awaitWithin(fiber, millis),
-        (awaited) => awaited._tag === "Ended" ? awaited.exit : Exit.interrupt()
+        (awaited) =>
+          awaited._tag === "Ended" && !(awaited.timedOut && Exit.isFailure(awaited.exit))
+            ? awaited.exit
+            : Exit.die(new Cause.TimeoutError(`No answer to \`verify\` within ${millis} ms`))
       )
       : Effect.succeed(exit)
   })

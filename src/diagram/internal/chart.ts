@@ -10,7 +10,7 @@ const codes = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, blue: 34 }
 
 export type Paint = (text: string, color: keyof typeof codes) => string
 
-export const colored: Paint = (text, color) => `\u001b[${codes[color]}m${text}\u001b[0m`
+export const colored: Paint = (text, color) => text === "" ? "" : `\u001b[${codes[color]}m${text}\u001b[0m`
 export const plain: Paint = (text) => text
 
 /** The sign of a track and its color. */
@@ -92,9 +92,11 @@ const rulerOf = ({ axis, millis }: Run, layout: Layout, paint: Paint): ReadonlyA
   const [left, middle, right] = axis.unit === "millis"
     ? [timeOf(0), timeOf(millis / 2), timeOf(millis)]
     : ["less than 1 ms, in order", "", ""]
-  const start = pad(pad(left, half - Math.floor(middle.length / 2)) + middle, layout.bar - right.length)
+  const start = pad(left, half - Math.floor(middle.length / 2)) + middle
+  const fits = start.length + gap.length + right.length <= layout.bar
+  const labels = pad(fits ? start : left, layout.bar - right.length) + right
   const indent = " ".repeat(4 + layout.path + gap.length)
-  return [indent + paint(line, "dim"), indent + paint((start + right).trimEnd(), "dim")]
+  return [indent + paint(line, "dim"), indent + paint(labels.trimEnd(), "dim")]
 }
 
 export const chartOf = (run: Run, width: number, paint: Paint): ReadonlyArray<string> => {

@@ -3,9 +3,9 @@
  * the text is about.
  */
 
-/** Control characters, marks that change the direction of text, and halves of characters, as `\u{..}`. */
+/** Control characters and marks that change the direction of text, percent-encoded as in a path; no half characters. */
 export const visible = (text: string): string =>
-  text.replaceAll(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, (char) => `\\u{${char.codePointAt(0)!.toString(16)}}`)
+  text.replaceAll(/\p{Cs}/gu, "\ufffd").replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, encodeURIComponent)
 
 const zeroWidth = /\p{M}/u
 const doubleWidth =

@@ -95,8 +95,10 @@ class Growing {
     return {
       kind,
       path,
-      // A pause that was cut has no attempt after it.
-      stretches: stretches.filter(({ from }, index) => index === 0 || from < at),
+      // What was to come and did not: the attempt after a pause that was cut, or that is not over.
+      stretches: stretches.filter(({ from }, index) =>
+        index === 0 || from < at || from === at && this.ended === undefined
+      ),
       to: at,
       millis: Math.max(0, atMillis - begun.atMillis),
       attempts,
@@ -134,8 +136,10 @@ class Tracks {
         break
       case "StepAttemptFailed":
       case "CompensationAttemptFailed": {
-        const pause = unit === "millis" ? fact.nextAtMillis - fact.atMillis : 0
         const { at } = moment
+        const millis = fact.nextAtMillis - fact.atMillis
+        // On an axis without times nothing has waited for longer than no time.
+        const pause = unit === "millis" || millis === 0 ? millis : Infinity
         this.#latest.get(fact.path)?.stretches.push({ from: at, waits: true }, { from: at + pause, waits: false })
         break
       }

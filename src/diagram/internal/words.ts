@@ -25,8 +25,9 @@ const errorsOf = (cause: Cause.Cause<unknown>): ReadonlyArray<unknown> =>
     Cause.isFailReason(reason) ? [reason.error] : Cause.isDieReason(reason) ? [reason.defect] : []
   )
 
-/** An error in full. What is redacted stays so. */
-const inFull = (error: unknown): string => visible(typeof error === "string" ? error : Formatter.format(error))
+/** An error in full, on one line. What is redacted stays so. */
+const inFull = (error: unknown): string =>
+  visible((typeof error === "string" ? error : Formatter.format(error)).trim().replaceAll(/\s+/g, " "))
 
 /** The tag of an error, or its name; all of it when it has neither. */
 const inShort = (error: unknown): string => {
