@@ -14,7 +14,7 @@ import * as Schedule from "effect/Schedule"
 import type { UncertainReason } from "../SagaError.ts"
 import { StepTimedOut } from "../SagaError.ts"
 import type { StepContext } from "../StepContext.ts"
-import { isTyped, reasonOf, toDefects } from "./cause.ts"
+import { isTyped, reasonOf } from "./cause.ts"
 import type { StopSignal } from "./signal.ts"
 import type { AnyEffect, AnySchedule, State, StepNode } from "./tree.ts"
 import type { Ended, Restore } from "./wait.ts"
@@ -30,7 +30,15 @@ export type Settled =
     readonly attempts: number
     readonly cause: Cause.Cause<unknown>
     readonly reason: UncertainReason
+    /** Why `verify` could not say. Kept apart: beside it the caller could not catch an error of the step. */
+    readonly unanswered?: Cause.Cause<unknown>
   }
+
+/** Everything that is known of why an action did not succeed. */
+export const wholeCause = (settled: Exclude<Settled, { readonly _tag: "Succeeded" }>): Cause.Cause<unknown> =>
+  settled._tag === "Unknown" && settled.unanswered !== undefined
+    ? Cause.combine(settled.cause, settled.unanswered)
+    : settled.cause
 
 /** What an action needs of the saga around it. */
 export interface Surroundings {
@@ -103,7 +111,7 @@ const ask = (
   const plain = Effect.suspend(() => verify(around.state, around.contextOf(attempts)))
   const question = around.inSpan === undefined ? plain : around.inSpan(plain)
   return Effect.map(answer(question, step.timeoutMillis), (exit): Settled => {
-    if (Exit.isFailure(exit)) return { ...unknown, cause: Cause.combine(cause, toDefects(exit.cause)) }
+    if (Exit.isFailure(exit)) return { ...unknown, unanswered: exit.cause }
     return Option.match(exit.value, {
       onNone: () => ({ _tag: "Failed", attempts, cause }),
       onSome: (result) => ({ _tag: "Succeeded", attempts, result })

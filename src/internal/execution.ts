@@ -2,10 +2,11 @@
  * What the parts of one running saga share: its identity, its recorder, how it may be interrupted, and what went wrong
  * so far, kept per save-point. It runs nothing.
  */
-import type * as Cause from "effect/Cause"
+import * as Cause from "effect/Cause"
 import type * as Effect from "effect/Effect"
 import type { Failure, UncertainStep } from "../SagaError.ts"
 import type { SagaEvent } from "../SagaEvent.ts"
+import { isTyped } from "./cause.ts"
 import { StopSignal } from "./signal.ts"
 import type { AnyEffect, SagaTree } from "./tree.ts"
 import type { Restore } from "./wait.ts"
@@ -49,6 +50,12 @@ export class SavePoint {
   failed(failure: Failure): void {
     if (this.cause === undefined) this.cause = failure.cause
     else (this.others ??= []).push(failure)
+  }
+
+  /** Whether nothing but typed failures has happened here, so that another way may be tried. */
+  get clean(): boolean {
+    const died = (this.others ?? []).some((other) => Cause.hasDies(other.cause))
+    return isTyped(this.cause ?? Cause.empty) && !died && this.uncertain === undefined && this.parked === undefined
   }
 
   gaveUp(failure: Failure): void {

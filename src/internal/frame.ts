@@ -9,6 +9,7 @@ import type { CompensationContext, StepContext } from "../StepContext.ts"
 import type { StepPath } from "../StepPath.ts"
 import { escape } from "../StepPath.ts"
 import type { Settled, Surroundings } from "./attempt.ts"
+import { wholeCause } from "./attempt.ts"
 import { reasonOf } from "./cause.ts"
 import type { Execution, SavePoint } from "./execution.ts"
 import type { AnyEffect, AnySchedule, Node, SagaTree, State, StepNode } from "./tree.ts"
@@ -215,12 +216,13 @@ export class Frame implements UndoLog {
       return
     }
     const { reason } = settled
+    const all = wholeCause(settled)
     const treatment = step.kind === "pivot" ? "stuck" : step.whenUncertain
-    const uncertain = { path, reason, cause }
+    const uncertain = { path, reason, cause: all }
     if (treatment === "report") (this.savePoint.uncertain ??= []).push(uncertain)
     else if (treatment === "compensate") this.entries.push({ _tag: "Unknown", step, reason })
     else (this.savePoint.parked ??= []).push({ ...uncertain, attempts, pivot: step.kind === "pivot" })
-    recorder?.record({ _tag: "StepUncertain", atMillis: recorder.now(), path, attempts, reason, treatment, cause })
+    recorder?.record({ _tag: "StepUncertain", atMillis: recorder.now(), path, attempts, reason, treatment, cause: all })
   }
 
   /** Books a failure. Before the commit point everything that it makes unwind stops; after it siblings finish. */

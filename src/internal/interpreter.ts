@@ -14,8 +14,8 @@ import * as Result from "effect/Result"
 import * as SchemaIssue from "effect/SchemaIssue"
 import { CaseMissing, DuplicateItemKey, PayloadInvalid, SagaTimedOut } from "../SagaError.ts"
 import type { Settled } from "./attempt.ts"
-import { settle } from "./attempt.ts"
-import { isTyped, toDefects } from "./cause.ts"
+import { settle, wholeCause } from "./attempt.ts"
+import { toDefects } from "./cause.ts"
 import type { Execution } from "./execution.ts"
 import { SavePoint } from "./execution.ts"
 import type { FrameGroup } from "./frame.ts"
@@ -192,7 +192,7 @@ export class Sequence extends Frame {
   forward(node: StepNode): AnyEffect {
     return Effect.map(this.settled(node), (settled) => {
       if (settled._tag === "Succeeded") return this.succeeded(node, settled.result, settled.attempts)
-      const failure = { path: this.pathOf(node.name), attempts: settled.attempts, cause: settled.cause }
+      const failure = { path: this.pathOf(node.name), attempts: settled.attempts, cause: wholeCause(settled) }
       ;(this.execution.unfinished ??= []).push(failure)
       const recorder = this.execution.recorder
       recorder?.record({ _tag: "StepFailed", atMillis: recorder.now(), ...failure })
@@ -278,6 +278,7 @@ export class Sequence extends Frame {
     const outward = () => {
       const cause = toDefects(inside.cause ?? Cause.empty)
       inside.mergeInto(savePoint, cause)
+      savePoint.signal.stop()
       this.progress = Progress.Reported
       return Effect.failCause(cause)
     }
@@ -297,11 +298,13 @@ export class Sequence extends Frame {
           return Effect.sync(() => this.adopt(node.name, first))
         }
         first.conclude(exit.cause)
-        const cause = inside.cause ?? exit.cause
-        const clean = isTyped(cause) && inside.uncertain === undefined && inside.parked === undefined
-        if (!clean || savePoint.signal.stopped) return outward()
-        recorder?.record({ _tag: "UnwindStarted", atMillis: recorder.now(), scope: path, cause })
-        return Effect.flatMap(backward(first), () => fallBack(restore, cause))
+        if (!inside.clean || savePoint.signal.stopped) return outward()
+        return Effect.flatMap(interrupted(this), (stop) => {
+          if (stop) return outward()
+          const cause = inside.cause ?? exit.cause
+          recorder?.record({ _tag: "UnwindStarted", atMillis: recorder.now(), scope: path, cause })
+          return Effect.flatMap(backward(first), () => fallBack(restore, cause))
+        })
       })
     )
   }
