@@ -15,6 +15,8 @@ import type { Restore } from "./wait.ts"
 export interface Recorder {
   /** The time that facts are stamped with. */
   readonly now: () => number
+  /** The time of the fact before: for a fact that follows from it at once. */
+  readonly last: () => number
   /** Takes a fact. It counts from the next `commit` on. */
   readonly record: (event: SagaEvent) => void
   /** What must end before the next action or compensation may start. Undefined: nothing. Never fails. */
@@ -97,7 +99,6 @@ export class Execution {
   /** Retriables after their last try. */
   unfinished: Array<Failure> | undefined
   readonly #makeId: () => string
-  #id: string | undefined
 
   constructor(
     tree: SagaTree,
@@ -115,6 +116,6 @@ export class Execution {
 
   /** Made when it is first asked for: most runs in a fiber never need it. */
   get id(): string {
-    return this.#id ??= this.#makeId()
+    return this.#makeId()
   }
 }

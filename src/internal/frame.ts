@@ -47,6 +47,9 @@ export const Progress = {
 } as const
 export type Progress = (typeof Progress)[keyof typeof Progress]
 
+/** Nothing done yet. */
+const none: Array<Entry> = []
+
 class ActionContext implements StepContext {
   readonly attempt: number
   readonly #frame: Frame
@@ -98,7 +101,7 @@ export class Frame implements UndoLog {
   /** The name under which it stands in the outer one, and its own part beside that: a key, a tag. */
   readonly name: string
   readonly part: string | undefined
-  readonly entries: Array<Entry> = []
+  entries: Array<Entry> = none
   /** Where an interruption, or the limit of the saga, may come in. */
   restore: Restore
   index = 0
@@ -149,24 +152,22 @@ export class Frame implements UndoLog {
 
   /** Runs the action of a step that asked for nothing more. */
   start(step: StepNode): AnyEffect {
-    const recorder = this.execution.recorder
-    if (recorder === undefined) {
-      this.progress = Progress.InFlight
-      return step.action(this.state, new ActionContext(this, step, 1))
-    }
     const committed = this.announce(step)
-    const action = Effect.suspend(() => {
-      this.progress = Progress.InFlight
-      return this.inSpan(step, "action", step.action(this.state, new ActionContext(this, step, 1)))
-    })
-    return committed === undefined ? action : Effect.andThen(Effect.uninterruptible(committed), action)
+    return committed === undefined
+      ? this.#act(step)
+      : Effect.andThen(Effect.uninterruptible(committed), Effect.suspend(() => this.#act(step)))
+  }
+
+  #act(step: StepNode): AnyEffect {
+    this.progress = Progress.InFlight
+    return this.inSpan(step, "action", step.action(this.state, new ActionContext(this, step, 1)))
   }
 
   announce(step: StepNode): Effect.Effect<void> | undefined {
     const recorder = this.execution.recorder
     if (recorder === undefined) return undefined
     this.progress = Progress.Announced
-    recorder.record({ _tag: "StepStarted", atMillis: recorder.now(), path: this.pathOf(step.name) })
+    recorder.record({ _tag: "StepStarted", atMillis: recorder.last(), path: this.pathOf(step.name) })
     return recorder.commit()
   }
 
@@ -196,12 +197,18 @@ export class Frame implements UndoLog {
   succeeded(step: StepNode, result: unknown, attempts: number): void {
     this.progress = Progress.Idle
     this.state[step.name] = result
-    if (step.compensation !== undefined) this.entries.push(step)
+    if (step.compensation !== undefined) this.keep(step)
     const recorder = this.execution.recorder
     if (recorder !== undefined) {
       const path = this.pathOf(step.name)
       recorder.record({ _tag: "StepSucceeded", atMillis: recorder.now(), path, attempts, result })
     }
+  }
+
+  /** Most branches of a long `forEach` do one thing: no room is made for a second before it is there. */
+  keep(entry: Entry): void {
+    if (this.entries === none) this.entries = [entry]
+    else this.entries.push(entry)
   }
 
   /** Books an action that did not succeed: not done, or unknown and then treated as the step says. */
@@ -220,7 +227,7 @@ export class Frame implements UndoLog {
     const treatment = step.kind === "pivot" ? "stuck" : step.whenUncertain
     const uncertain = { path, reason, cause: all }
     if (treatment === "report") (this.savePoint.uncertain ??= []).push(uncertain)
-    else if (treatment === "compensate") this.entries.push({ _tag: "Unknown", step, reason })
+    else if (treatment === "compensate") this.keep({ _tag: "Unknown", step, reason })
     else (this.savePoint.parked ??= []).push({ ...uncertain, attempts, pivot: step.kind === "pivot" })
     recorder?.record({ _tag: "StepUncertain", atMillis: recorder.now(), path, attempts, reason, treatment, cause: all })
   }
@@ -291,11 +298,13 @@ export class Frame implements UndoLog {
     const recorder = this.execution.recorder
     if (recorder === undefined) return run()
     if (attempt === 1) {
-      recorder.record({ _tag: "CompensationStarted", atMillis: recorder.now(), path: this.pathOf(step.name) })
+      recorder.record({ _tag: "CompensationStarted", atMillis: recorder.last(), path: this.pathOf(step.name) })
     }
     const committed = recorder.commit()
-    const compensation = Effect.suspend(() => this.inSpan(step, "compensation", run()))
-    return committed === undefined ? compensation : Effect.andThen(Effect.uninterruptible(committed), compensation)
+    const compensation = () => this.inSpan(step, "compensation", run())
+    return committed === undefined
+      ? compensation()
+      : Effect.andThen(Effect.uninterruptible(committed), Effect.suspend(compensation))
   }
 
   compensated(index: number, attempts: number): void {

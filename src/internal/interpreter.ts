@@ -110,7 +110,7 @@ export class Sequence extends Frame {
   /** Makes room in the books for branches before they start, so that nothing they do can be lost. */
   group(node: Node, concurrency: number, count: number, open: (index: number) => Sequence): FrameGroup<Sequence> {
     const group: FrameGroup<Sequence> = { _tag: "Group", node, concurrency, logs: [], count, open }
-    this.entries.push(group)
+    this.keep(group)
     return group
   }
 
@@ -275,16 +275,16 @@ export class Sequence extends Frame {
     const first = this.child(node.first, { ...this.state }, node.name, "first", inside)
     this.single(node, first)
     // The errors of the first way are not among those of the saga: those that get outside are defects there.
-    const outward = () => {
-      const cause = toDefects(inside.cause ?? Cause.empty)
-      inside.mergeInto(savePoint, cause)
+    const outward = (cause: Cause.Cause<unknown>) => {
+      const defects = toDefects(cause)
+      inside.mergeInto(savePoint, defects)
       savePoint.signal.stop()
       this.progress = Progress.Reported
-      return Effect.failCause(cause)
+      return Effect.failCause(defects)
     }
     const fallBack = (restore: Restore, cause: Cause.Cause<unknown>) => {
       first.unwound = true
-      if (inside.failures !== undefined) return outward()
+      if (inside.failures !== undefined) return outward(cause)
       recorder?.record({ _tag: "FellBack", atMillis: recorder.now(), path, cause })
       const second = this.child(node.second, { ...this.state }, node.name, "second")
       this.single(node, second)
@@ -298,10 +298,10 @@ export class Sequence extends Frame {
           return Effect.sync(() => this.adopt(node.name, first))
         }
         first.conclude(exit.cause)
-        if (!inside.clean || savePoint.signal.stopped) return outward()
+        const cause = inside.cause ?? exit.cause
+        if (!inside.clean || savePoint.signal.stopped) return outward(cause)
         return Effect.flatMap(interrupted(this), (stop) => {
-          if (stop) return outward()
-          const cause = inside.cause ?? exit.cause
+          if (stop) return outward(cause)
           recorder?.record({ _tag: "UnwindStarted", atMillis: recorder.now(), scope: path, cause })
           return Effect.flatMap(backward(first), () => fallBack(restore, cause))
         })
@@ -363,6 +363,7 @@ export const interrupted = (sequence: Sequence): Effect.Effect<boolean> =>
 
 /** Compensates what a sequence has done, by what its saga says about all compensations. */
 export const backward = (sequence: Sequence): Effect.Effect<void> => {
+  if (sequence.size === 0) return Effect.void
   const limit = sequence.execution.tree.options.unwindDeadlineMillis
   return limit === undefined
     ? unwind([sequence], undefined)

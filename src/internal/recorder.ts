@@ -2,95 +2,101 @@
  * The recorder of a run in a fiber: hands each fact to the observers. It keeps nothing, waits for nothing, and lets no
  * observer into the run.
  */
+import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { SagaEvent } from "../SagaEvent.ts"
-import type { SagaObserver, Watch } from "../SagaObserver.ts"
+import type { ObservedExecution, SagaObserver, Watch } from "../SagaObserver.ts"
 import { printable } from "../StepPath.ts"
 import type { Recorder } from "./execution.ts"
-import type { AnyEffect } from "./tree.ts"
+import type { AnyEffect, Definition } from "./tree.ts"
 
-export interface Watched {
-  readonly executionId: string
+/** An execution as its observers see it. Its id is made when the first of them asks. */
+export class Watched implements ObservedExecution {
   readonly saga: string
   readonly version: number
   readonly context: Context.Context<never>
-  readonly now: () => number
-}
+  readonly #id: () => string
 
-/** Calls an observer and gives it up when it throws: the next `commit` says so in the log. */
-class Guarded {
-  readonly #name: string
-  readonly #onTrouble: (warning: Effect.Effect<void>) => void
-  #watch: Watch | undefined
-
-  constructor(observer: SagaObserver, execution: Watched, onTrouble: (warning: Effect.Effect<void>) => void) {
-    this.#name = `${execution.saga} (${printable(execution.executionId)})`
-    this.#onTrouble = onTrouble
-    this.#guard(() => {
-      this.#watch = observer.observe(execution)
-    })
+  constructor(definition: Definition, context: Context.Context<never>, id: () => string) {
+    this.saga = definition.saga
+    this.version = definition.version
+    this.context = context
+    this.#id = id
   }
 
-  tell(event: SagaEvent): void {
-    const watch = this.#watch
-    if (watch === undefined) return
-    try {
-      watch.onEvent(event)
-    } catch (defect) {
-      this.#giveUp(defect)
-    }
-  }
-
-  around<A>(path: string, kind: "action" | "compensation", effect: AnyEffect<A>): AnyEffect<A> {
-    const around = this.#watch?.around
-    if (around === undefined) return effect
-    let inside = effect
-    this.#guard(() => {
-      inside = around(effect, path, kind)
-    })
-    return inside
-  }
-
-  get hasAround(): boolean {
-    return this.#watch?.around !== undefined
-  }
-
-  #guard(f: () => void): void {
-    try {
-      f()
-    } catch (defect) {
-      this.#giveUp(defect)
-    }
-  }
-
-  #giveUp(defect: unknown): void {
-    this.#watch = undefined
-    this.#onTrouble(Effect.logWarning(`An observer of saga ${this.#name} threw and is told no more of it`, defect))
+  get executionId(): string {
+    return this.#id()
   }
 }
 
-export const make = (observers: ReadonlyArray<SagaObserver>, execution: Watched): Recorder => {
-  let warnings: Array<Effect.Effect<void>> = []
-  const guarded = observers.map((observer) =>
-    new Guarded(observer, execution, (warning) => {
-      warnings.push(warning)
-    })
-  )
-  return {
-    now: execution.now,
-    record: (event) => {
-      for (let i = 0; i < guarded.length; i++) guarded[i]!.tell(event)
-    },
-    commit: () => {
-      if (warnings.length === 0) return undefined
-      const due = warnings
-      warnings = []
-      return quietly(Effect.forEach(due, (warning) => warning))
-    },
-    inSpan: guarded.some((one) => one.hasAround)
-      ? (path, kind, effect) => guarded.reduce((inner, one) => one.around(path, kind, inner), effect)
+/** Tells observers. One that throws is given up, and the next `commit` says so in the log. */
+export class Telling implements Recorder {
+  readonly inSpan: Recorder["inSpan"]
+  readonly #execution: ObservedExecution
+  readonly #clock: Clock.Clock
+  readonly #watches: Array<Watch | undefined> = []
+  #warnings: Array<Effect.Effect<void>> | undefined
+  #atMillis = 0
+
+  constructor(observers: ReadonlyArray<SagaObserver>, execution: ObservedExecution, clock: Clock.Clock) {
+    this.#execution = execution
+    this.#clock = clock
+    for (const [index, observer] of observers.entries()) {
+      try {
+        this.#watches[index] = observer.observe(execution)
+      } catch (defect) {
+        this.#giveUp(index, defect)
+      }
+    }
+    this.inSpan = this.#watches.some((watch) => watch?.around !== undefined)
+      ? (path, kind, effect) => this.#around(path, kind, effect)
       : undefined
+  }
+
+  now(): number {
+    return this.#atMillis = this.#clock.currentTimeMillisUnsafe()
+  }
+
+  last(): number {
+    return this.#atMillis
+  }
+
+  record(event: SagaEvent): void {
+    const watches = this.#watches
+    for (let index = 0; index < watches.length; index++) {
+      try {
+        watches[index]?.onEvent(event)
+      } catch (defect) {
+        this.#giveUp(index, defect)
+      }
+    }
+  }
+
+  commit(): Effect.Effect<void> | undefined {
+    const warnings = this.#warnings
+    if (warnings === undefined) return undefined
+    this.#warnings = undefined
+    return quietly(Effect.forEach(warnings, (warning) => warning))
+  }
+
+  #around<A>(path: string, kind: "action" | "compensation", effect: AnyEffect<A>): AnyEffect<A> {
+    return this.#watches.reduce((inner, watch, index) => {
+      try {
+        return watch?.around === undefined ? inner : watch.around(inner, path, kind)
+      } catch (defect) {
+        this.#giveUp(index, defect)
+        return inner
+      }
+    }, effect)
+  }
+
+  #giveUp(index: number, defect: unknown): void {
+    this.#watches[index] = undefined
+    const { executionId, saga } = this.#execution
+    const name = `${saga} (${printable(executionId)})`
+    const warning = Effect.logWarning(`An observer of saga ${name} threw and is told no more of it`, defect)
+    ;(this.#warnings ??= []).push(warning)
   }
 }
 

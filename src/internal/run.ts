@@ -19,7 +19,7 @@ import type { Frame, FrameGroup } from "./frame.ts"
 import { Progress } from "./frame.ts"
 import type { Sequence } from "./interpreter.ts"
 import { backward, bounded, interrupted, open, validate } from "./interpreter.ts"
-import { make, quietly } from "./recorder.ts"
+import { quietly, Telling, Watched } from "./recorder.ts"
 import type { AnyEffect, Node, SagaTree, Stuck } from "./tree.ts"
 
 /** How a run ended: one of these is called, last. */
@@ -65,20 +65,12 @@ const prepare = (
   fiber: Fiber.Fiber<unknown, unknown>
 ): Execution => {
   const observers = fiber.getRef(Observers)
-  const given = executionId ?? keyed(tree, payload)
-  const makeId = () => given ?? randomId(fiber)
+  let id = executionId ?? keyed(tree, payload)
+  const makeId = () => id ??= randomId(fiber)
   if (observers.length === 0) return new Execution(tree, payload, restore, undefined, makeId)
-  const clock = fiber.getRef(Clock.Clock)
-  const id = makeId()
-  const { saga, version } = tree.definition
-  const recorder = make(observers, {
-    executionId: id,
-    saga,
-    version,
-    context: fiber.context,
-    now: () => clock.currentTimeMillisUnsafe()
-  })
-  return new Execution(tree, payload, restore, recorder, () => id)
+  const watched = new Watched(tree.definition, fiber.context, makeId)
+  const recorder = new Telling(observers, watched, fiber.getRef(Clock.Clock))
+  return new Execution(tree, payload, restore, recorder, makeId)
 }
 
 /** The identity that a saga gives its executions: two runs of one payload are known to participants as one. */

@@ -48,7 +48,7 @@ const barOf = (track: Track, axis: Axis, columns: number, paint: Paint): string 
   for (const [index, { from, waits }] of track.stretches.entries()) {
     const first = Math.min(end - 1, columnOf(from))
     const behind = columnOf(track.stretches[index + 1]?.from ?? track.to)
-    if (!waits) cells.fill(glyphs[track.kind], first, Math.min(end, Math.max(first + 1, behind)))
+    if (!waits) cells.fill(glyphs[track.kind], first, Math.max(first + 1, behind))
   }
   if (track.ending._tag !== "Succeeded" && track.ending._tag !== "Decided") cells[end - 1] = sign
   const bar = cells.join("").replaceAll(/░+|[^░ ]+/g, (part) => paint(part, part.startsWith("░") ? "dim" : color))

@@ -66,7 +66,7 @@ export const graphOf = (definition: SagaDefinition): SagaGraph =>
     const next = (line: Line, node: NodeDefinition): Line => {
       const index = draw(node, line)
       if (line.last !== undefined) link(line.last, index, line.committed ? "committed" : "forward", line.label)
-      const backward = !line.committed && holds(node, "step", "check", "pivot") ? line.undo : undefined
+      const backward = holds(node, "step", "check", "pivot") ? line.undo : undefined
       if (backward !== undefined) link(index, backward(), "backward")
       const committed = line.committed || commits(node)
       return { ...line, last: index, label: undefined, undo: holds(node, "step") ? () => index : line.undo, committed }

@@ -95,10 +95,8 @@ class Growing {
     return {
       kind,
       path,
-      // What was to come and did not: the attempt after a pause that was cut, or that is not over.
-      stretches: stretches.filter(({ from }, index) =>
-        index === 0 || from < at || from === at && this.ended === undefined
-      ),
+      // After a pause that was cut, or is not over, no attempt has begun.
+      stretches: stretches.filter(({ from }, index) => index === 0 || from <= at),
       to: at,
       millis: Math.max(0, atMillis - begun.atMillis),
       attempts,

@@ -133,20 +133,22 @@ type Uncertain = Extract<Ending, { readonly _tag: "Uncertain" }>
 const isReported = <E extends Ending>(ending: E): ending is Extract<E, Uncertain> =>
   ending._tag === "Uncertain" && ending.reported
 
-/** What there is to do about a path that needs a person. `told`: why is said already. */
+/** What is known of a path that needs a person. `told`: why its action failed is said already. */
 const openText = ({ state }: Run, path: StepPath, told: boolean): string => {
   const step = Option.getOrUndefined(HashMap.get(state.steps, path))
   if (step === undefined) return "not started"
-  const why = told || step.cause === undefined ? "" : `: ${causeText(step.cause)}`
-  switch (step.status) {
+  const { attempts, cause, compensationAttempts, status, uncertain } = step
+  const done = uncertain === undefined ? "done" : "nobody knows whether it took place"
+  const why = cause === undefined ? "" : `: ${causeText(cause)}`
+  switch (status) {
     case "CompensationFailed":
-      return `done, and ${counted(step.compensationAttempts, "try", "tries")} to compensate it failed${why}`
-    case "Uncertain":
-      return `nobody knows whether it took place${why}`
+      return `${done}, and ${counted(compensationAttempts, "try", "tries")} to compensate it failed${why}`
     case "Failed":
-      return `not done after ${counted(step.attempts, "attempt", "attempts")}${why}`
+      return `not done after ${counted(attempts, "attempt", "attempts")}${told ? "" : why}`
+    case "Uncertain":
+      return `${done}${told ? "" : why}`
     default:
-      return "done and not compensated"
+      return `${done} and not compensated`
   }
 }
 
