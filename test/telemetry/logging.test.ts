@@ -171,7 +171,7 @@ describe("a line", () => {
       )
       const logged = ["SagaStarted", "StepFailed", "UnwindStarted", "SagaCompensated"]
       assert.deepStrictEqual(log.lines.map(({ atMillis }) => atMillis), logged.map((tag) => facts.get(tag)))
-      assert.strictEqual(new Set(facts.values()).size, 5)
+      assert.strictEqual(new Set(facts.values()).size, 4)
     }))
 
   it.effect("is written by the loggers of its run, at their level", () =>
