@@ -25,7 +25,10 @@ export const runBranches = <B extends Branch>(
   const pool = new Pool(around, group, finished)
   const workers = Math.min(group.concurrency, group.count)
   return Effect.onExitPrimitive(workers <= 1 ? inline(pool) : forked(pool, workers), (exit) => {
-    if (Exit.isFailure(exit)) around.progress = Progress.Reported
+    if (Exit.isSuccess(exit)) return undefined
+    // An interruption that found nothing but waits is booked by no branch.
+    if (around.savePoint.cause === undefined) around.conclude(exit.cause)
+    around.progress = Progress.Reported
     return undefined
   })
 }
