@@ -20,20 +20,18 @@ import { fromTree, toTree } from "./SagaValue.ts"
 export type Fork<S, P extends Phase> = Saga<Branch, S, {}, {}, never, never, P>
 
 /** A branch may not commit alone: the others could still fail, and what it did would stay. */
-type AnyBranch<P extends Phase = Phase> = Saga<
-  Branch,
-  unknown,
-  unknown,
-  unknown,
-  unknown,
-  unknown,
-  Place<P>["branch"]
->
+type AnyBranch<P extends Phase = Phase> = AnySaga<Place<P>["branch"]>
 
-type OwnOf<B> = B extends Saga<Branch, unknown, infer O, unknown, unknown, unknown> ? O : never
-type SuccessOf<B> = B extends Saga<Branch, unknown, unknown, infer A, unknown, unknown> ? A : never
-type ErrorOf<B> = B extends Saga<Branch, unknown, unknown, unknown, infer E, unknown> ? E : never
-type ServicesOf<B> = B extends Saga<Branch, unknown, unknown, unknown, unknown, infer R> ? R : never
+/** What is returned for a branch and is none, as what the compiler prints. */
+type Stranger<B> = B extends Saga<infer Payload, unknown, unknown, unknown, unknown, unknown, string>
+  ? [Payload] extends [Branch] ? never : "a branch is made of its fork; another saga is put in by `nested`"
+  : never
+type Made<B> = [Stranger<B>] extends [never] ? unknown : Stranger<B>
+
+type OwnOf<B> = B extends Saga<never, unknown, infer O, unknown, unknown, unknown> ? O : never
+type SuccessOf<B> = B extends Saga<never, unknown, unknown, infer A, unknown, unknown> ? A : never
+type ErrorOf<B> = B extends Saga<never, unknown, unknown, unknown, infer E, unknown> ? E : never
+type ServicesOf<B> = B extends Saga<never, unknown, unknown, unknown, unknown, infer R> ? R : never
 type Intersect<U> = (U extends unknown ? (_: U) => void : never) extends (_: infer I) => void ? I : never
 
 type Clash<B extends ReadonlyArray<unknown>, Seen = never> = B extends readonly [infer H, ...infer T]
@@ -41,6 +39,10 @@ type Clash<B extends ReadonlyArray<unknown>, Seen = never> = B extends readonly 
   : never
 type Distinct<B extends ReadonlyArray<unknown>> = [Clash<B>] extends [never] ? unknown
   : `the name "${Clash<B> & string}" is used in two branches`
+
+type WithoutOutput<B> = [Extract<B, Saga<never, string, unknown, unknown, unknown, unknown, string>>] extends [never]
+  ? unknown
+  : "`output` has no place in a branch of `parallel`: its results are results of the saga"
 
 /**
  * Adds branches that run side by side. Their results are results of the saga.
@@ -75,7 +77,7 @@ type Distinct<B extends ReadonlyArray<unknown>> = [Clash<B>] extends [never] ? u
  * @since 0.1.0
  */
 export const parallel = <S, P extends Phase, const B extends ReadonlyArray<AnyBranch<NoInfer<P>>>>(
-  branches: (fork: Fork<S, P>) => B & Distinct<B>,
+  branches: (fork: Fork<S, P>) => B & Distinct<B> & Made<B[number]> & WithoutOutput<B[number]>,
   options?: { readonly concurrency?: number }
 ) =>
 <P0, O0, A0, E0, R0>(
@@ -147,7 +149,7 @@ export const forEach = <
     readonly items: (state: NoInfer<S>) => ReadonlyArray<IS["Type"]>
     readonly key: (item: IS["Type"]) => string
     readonly concurrency?: number
-    readonly each: (fork: Fork<Omit<S, "item"> & { readonly item: IS["Type"] }, P>) => B
+    readonly each: (fork: Fork<Omit<S, "item"> & { readonly item: IS["Type"] }, P>) => B & Made<B>
   }
 ) =>
 <P0, O0, A0, E0, R0>(
@@ -202,7 +204,7 @@ export const forEach = <
 export const when = <const N extends string, S, P extends Phase, B extends AnyBranch<NoInfer<P>>>(
   name: Fresh<N, S>,
   predicate: (state: NoInfer<S>) => boolean,
-  branch: (fork: Fork<S, P>) => B
+  branch: (fork: Fork<S, P>) => B & Made<B>
 ) =>
 <P0, O0, A0, E0, R0>(
   self: Saga<P0, S, O0, A0, E0, R0, P>
@@ -259,7 +261,7 @@ type Chosen<C extends Record<string, AnyBranch>> = {
 export const match = <const N extends string, S, P extends Phase, C extends Record<string, AnyBranch<NoInfer<P>>>>(
   name: Fresh<N, S>,
   tag: (state: NoInfer<S>) => keyof NoInfer<C>,
-  cases: { readonly [K in keyof C]: (fork: Fork<S, P>) => C[K] }
+  cases: { readonly [K in keyof C]: (fork: Fork<S, P>) => C[K] & Made<C[K]> }
 ) =>
 <P0, O0, A0, E0, R0>(
   self: Saga<P0, S, O0, A0, E0, R0, P>

@@ -110,12 +110,16 @@ type Given<A, W extends WhenUncertain> = W extends "compensate" ? Attempt<A> : A
  * @since 0.1.0
  */
 export const withCompensation: {
+  <A, E, CE, CR, VR = never, const W extends WhenUncertain = "report">(
+    compensation: (given: Given<A, W>, context: InlineContext) => Effect.Effect<unknown, CE, CR>,
+    options?: InlineOptions<NoInfer<A>, NoInfer<E>, VR> & { readonly whenUncertain?: W }
+  ): <R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R | CR | VR | SagaScope>
   <A, E, R, CE, CR, VR = never, const W extends WhenUncertain = "report">(
     self: Effect.Effect<A, E, R>,
     compensation: (given: Given<NoInfer<A>, W>, context: InlineContext) => Effect.Effect<unknown, CE, CR>,
     options?: InlineOptions<NoInfer<A>, NoInfer<E>, VR> & { readonly whenUncertain?: W }
   ): Effect.Effect<A, E, R | CR | VR | SagaScope>
-  // Last, because the compiler explains the last one: most steps stand in a pipe.
+  // Once more, because of a wrong call the compiler takes the type of the first one and explains the last one.
   <A, E, CE, CR, VR = never, const W extends WhenUncertain = "report">(
     compensation: (given: Given<A, W>, context: InlineContext) => Effect.Effect<unknown, CE, CR>,
     options?: InlineOptions<NoInfer<A>, NoInfer<E>, VR> & { readonly whenUncertain?: W }

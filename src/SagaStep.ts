@@ -32,9 +32,13 @@ type FailureOf<ES extends Schema.Top> = [ES] extends [Schema.Never]
  * @since 0.1.0
  */
 export type Fresh<N extends string, S> = S extends string ? NoInfer<S>
-  : string extends N ? `the name of a step must be a literal`
-  : N extends keyof S ? `the name "${N}" is already used in this saga`
-  : N
+  : IsLiteral<N> extends true ? N extends keyof S ? `the name "${N}" is already used in this saga` : N
+  : "the name of a node must be a literal"
+
+/** Neither `string` nor a pattern, which leave the record of them empty, nor one of several. */
+type IsLiteral<N extends string, M = N> = {} extends { readonly [K in N]: K } ? false
+  : N extends unknown ? [M] extends [N] ? true : false
+  : never
 
 /**
  * A state with one more result.
@@ -70,7 +74,7 @@ export interface ActionOptions<S, AS extends Schema.Top, ES extends Schema.Top, 
  * @category models
  * @since 0.1.0
  */
-export interface UncertainOptions<S, AS extends Schema.Top, R> {
+export interface UncertainOptions<S, AS extends Schema.Top, VR> {
   /**
    * `at-most-once` never runs an action again whose last attempt was cut off.
    *
@@ -81,7 +85,7 @@ export interface UncertainOptions<S, AS extends Schema.Top, R> {
    * Asks the participant whether an action of unknown outcome took place: `Some` of its result, or `None`. Bounded by
    * `timeout`, or by 30 seconds. If it fails, the outcome stays unknown.
    */
-  readonly verify?: (state: S, context: StepContext) => Effect.Effect<Option.Option<AS["Type"]>, unknown, R>
+  readonly verify?: (state: S, context: StepContext) => Effect.Effect<Option.Option<AS["Type"]>, unknown, VR>
 }
 
 interface Retry<ES extends Schema.Top> {
@@ -123,9 +127,9 @@ interface Backward<S, A, CE, CR> {
  * @category models
  * @since 0.1.0
  */
-export type StepOptions<S, AS extends Schema.Top, ES extends Schema.Top, R, CE, CR> =
+export type StepOptions<S, AS extends Schema.Top, ES extends Schema.Top, R, VR, CE, CR> =
   & ActionOptions<S, AS, ES, R>
-  & UncertainOptions<S, AS, R>
+  & UncertainOptions<S, AS, VR>
   & Retry<ES>
   & (
     | (Backward<S, AS["Type"], CE, CR> & {
@@ -209,12 +213,14 @@ export const step = <
   R,
   CE,
   CR,
+  VR = never,
   AS extends Schema.Top = Schema.Void,
   ES extends Schema.Top = Schema.Never
->(name: Fresh<N, S>, options: StepOptions<NoInfer<S>, AS, ES, R, CE, CR>) =>
+>(name: Fresh<N, S>, options: StepOptions<NoInfer<S>, AS, ES, R, VR, CE, CR>) =>
 <P0, O0, A0, E0, R0>(
   self: Saga<P0, S, O0, A0, E0, R0, Place["beforeCommit"]>
-): Added<P0, S, O0, A0, N, AS["Type"], E0 | ES["Type"], R0 | R | CR, "Reversible"> => add(self, "step", name, options)
+): Added<P0, S, O0, A0, N, AS["Type"], E0 | ES["Type"], R0 | R | VR | CR, "Reversible"> =>
+  add(self, "step", name, options)
 
 /**
  * Adds an action that only reads or validates: there is nothing to undo, and it is never uncertain.
@@ -279,13 +285,14 @@ export const pivot = <
   const N extends string,
   S,
   R,
+  VR = never,
   AS extends Schema.Top = Schema.Void,
   ES extends Schema.Top = Schema.Never
 >(
   name: Fresh<N, S>,
   options:
     & Omit<ActionOptions<NoInfer<S>, AS, ES, R>, "interruptible">
-    & UncertainOptions<NoInfer<S>, AS, R>
+    & UncertainOptions<NoInfer<S>, AS, VR>
     & Limit<ES>
     & {
       readonly retry?: Schedule.Schedule<unknown, unknown>
@@ -294,7 +301,7 @@ export const pivot = <
 ) =>
 <P0, O0, A0, E0, R0>(
   self: Saga<P0, S, O0, A0, E0, R0, Place["beforeCommit"]>
-): Added<P0, S, O0, A0, N, AS["Type"], E0 | ES["Type"], R0 | R, "Committed"> => add(self, "pivot", name, options)
+): Added<P0, S, O0, A0, N, AS["Type"], E0 | ES["Type"], R0 | R | VR, "Committed"> => add(self, "pivot", name, options)
 
 /**
  * Adds an action that is repeated until it succeeds: forward recovery. It commits the saga by being started, so nothing
@@ -332,19 +339,20 @@ export const retriable = <
   const N extends string,
   S,
   R,
+  VR = never,
   AS extends Schema.Top = Schema.Void,
   ES extends Schema.Top = Schema.Never
 >(
   name: Fresh<N, S>,
   options:
     & Omit<ActionOptions<NoInfer<S>, AS, ES, R>, "interruptible">
-    & UncertainOptions<NoInfer<S>, AS, R>
+    & UncertainOptions<NoInfer<S>, AS, VR>
     & Limit<ES>
     & { readonly retry: Schedule.Schedule<unknown, unknown> }
 ) =>
 <P0, O0, A0, E0, R0, P extends Phase>(
   self: Saga<P0, S, O0, A0, E0, R0, P>
-): Added<P0, S, O0, A0, N, AS["Type"], E0 | ForwardRecoveryFailed, R0 | R, "Committed"> =>
+): Added<P0, S, O0, A0, N, AS["Type"], E0 | ForwardRecoveryFailed, R0 | R | VR, "Committed"> =>
   add(self, "retriable", name, options)
 
 /**

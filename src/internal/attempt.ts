@@ -156,24 +156,36 @@ export const settle = (step: StepNode, around: Surroundings): Effect.Effect<Sett
     })
   }
 
+  // Each continuation in tail position, and no generator, whose frame would stay: a retriable may try for months.
   const again = (
     number: number,
     cause: Cause.Cause<unknown>,
     reason: UncertainReason | undefined,
     input: unknown
-  ): Effect.Effect<Settled> =>
-    Effect.gen(function*() {
-      next ??= yield* delays(step.retry!)
-      const due = around.signal.stopped ? Exit.succeed(undefined) : yield* Effect.exit(next(input))
-      if (Exit.isFailure(due)) return yield* conclude(number, Cause.combine(cause, due.cause), reason)
-      const millis = due.value
-      if (millis === undefined) return yield* conclude(number, cause, reason)
-      const now = yield* Clock.currentTimeMillis
-      const recorded = around.attemptFailed(number, cause, now + millis)
-      if (recorded !== undefined) yield* recorded
-      const waited = yield* delay(millis, around.signal, around.restore)
-      return yield* waited ? attempt(number + 1) : conclude(number, cause, reason)
+  ): Effect.Effect<Settled> => {
+    if (around.signal.stopped) return conclude(number, cause, reason)
+    const due = next === undefined
+      ? Effect.flatMap(delays(step.retry!), (started) => (next = started)(input))
+      : next(input)
+    return Effect.flatMap(Effect.exit(due), (exit) => {
+      if (Exit.isFailure(exit)) return conclude(number, Cause.combine(cause, exit.cause), reason)
+      return exit.value === undefined ? conclude(number, cause, reason) : pause(number, cause, reason, exit.value)
     })
+  }
+
+  const pause = (
+    number: number,
+    cause: Cause.Cause<unknown>,
+    reason: UncertainReason | undefined,
+    millis: number
+  ): Effect.Effect<Settled> =>
+    Effect.flatMap(
+      Clock.currentTimeMillis,
+      (now) =>
+        Effect.flatMap(around.attemptFailed(number, cause, now + millis) ?? Effect.void, () =>
+          Effect.flatMap(delay(millis, around.signal, around.restore), (waited) =>
+            waited ? attempt(number + 1) : conclude(number, cause, reason)))
+    )
 
   // What the step's own predicates, errors and schedules throw ends here, so that no step is ever lost.
   return Effect.catchCause(attempt(1), (defect) =>

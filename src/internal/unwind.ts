@@ -193,21 +193,29 @@ const ended = (loop: Unwind, exit: Exit.Exit<void, unknown>, late: boolean): Eff
 
 /** A try has failed with this cause: waits for the next one, or gives this compensation up and goes on. */
 const tryAgain = (loop: Unwind, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
-  Effect.gen(function*() {
+  // No generator: its frame would stay under everything that is still to be unwound.
+  Effect.flatMap(Effect.exit(nextDelay(loop, cause)), (next) => {
+    const { index, log } = loop
     loop.pause = false
-    const { deadlineMillis, index, log } = loop
-    loop.next ??= yield* delays(log.retryAt(index) ?? defaultSchedule)
-    const now = yield* Clock.currentTimeMillis
-    const late = deadlineMillis !== undefined && now >= deadlineMillis
-    const next = late ? Exit.succeed(undefined) : yield* Effect.exit(loop.next(Cause.squash(cause)))
     if (Exit.isFailure(next) || next.value === undefined) {
       log.gaveUp(index, loop.attempt, Exit.isFailure(next) ? Cause.combine(cause, next.cause) : cause)
       loop.advance()
-    } else {
-      const recorded = log.attemptFailed(index, loop.attempt, cause, now + next.value)
-      if (recorded !== undefined) yield* recorded
-      yield* delay(next.value, new StopSignal(), identity)
-      loop.attempt++
+      return drain(loop)
     }
-    return yield* drain(loop)
+    const millis = next.value
+    return Effect.flatMap(Clock.currentTimeMillis, (now) =>
+      Effect.flatMap(log.attemptFailed(index, loop.attempt, cause, now + millis) ?? Effect.void, () =>
+        Effect.flatMap(delay(millis, new StopSignal(), identity), () => {
+          loop.attempt++
+          return drain(loop)
+        })))
+  })
+
+const nextDelay = (loop: Unwind, cause: Cause.Cause<unknown>): Effect.Effect<number | undefined> =>
+  Effect.flatMap(Clock.currentTimeMillis, (now) => {
+    if (loop.deadlineMillis !== undefined && now >= loop.deadlineMillis) return Effect.succeed(undefined)
+    const input = Cause.squash(cause)
+    return loop.next === undefined
+      ? Effect.flatMap(delays(loop.log.retryAt(loop.index) ?? defaultSchedule), (next) => (loop.next = next)(input))
+      : loop.next(input)
   })
