@@ -313,11 +313,18 @@ const applyToStep = (
   }
 }
 
+/** The save-points that a path may stand in, from the outside in. */
+function* scopesOf(path: StepPath): Generator<StepPath> {
+  yield ""
+  for (let end = path.indexOf("/"); end !== -1; end = path.indexOf("/", end + 1)) yield path.slice(0, end)
+}
+
 /** Why nothing may go forward at a path; undefined when it may. */
 const notForward = (state: SagaState, path: StepPath): string | undefined => {
   if (state.status === "Compensating") return "cannot follow when the execution is Compensating"
-  for (const [scope, is] of state.unwinding) {
-    if (!path.startsWith(`${scope}/first/`) && (is === "FellBack" || !path.startsWith(`${scope}/`))) continue
+  for (const scope of scopesOf(path)) {
+    const is = Option.getOrUndefined(HashMap.get(state.unwinding, scope))
+    if (is === undefined || is === "FellBack" && !isWithin(path, scope)) continue
     return `cannot follow the unwind of "${scope}"`
   }
   return undefined
@@ -330,7 +337,7 @@ const isUnwinding = (state: SagaState, scope: StepPath): boolean =>
 const isWithin = (path: StepPath, scope: StepPath): boolean => scope === "" || path.startsWith(`${scope}/first/`)
 
 const covered = (state: SagaState, path: StepPath): boolean =>
-  HashMap.some(state.unwinding, (is, scope) => is === "Unwinding" && isWithin(path, scope))
+  Array.from(scopesOf(path)).some((scope) => isUnwinding(state, scope) && isWithin(path, scope))
 
 /** The state with a change, and with what follows from it: how much is in flight, and whether it waits. */
 const settle = (state: SagaState, change: Partial<SagaState>, started: number): SagaState => {
