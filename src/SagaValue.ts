@@ -62,7 +62,12 @@ export interface Place<P extends Phase = Phase> {
   readonly branch: P | "a retriable or pivot cannot stand in a branch before the commit point"
 }
 
-/** In the place of a payload: a branch has none, and a saga with one is no branch. */
+/**
+ * In the place of a payload: a branch has none, and a saga with one is no branch.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Branch {
   readonly "~effect-saga/Branch": "a branch is made of its fork"
 }

@@ -1,0 +1,541 @@
+// Save-points: another way when the first one fails: rule 9, fault 25.
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Fiber, HashMap, Latch, Schedule, Schema } from "effect"
+import { Saga } from "effect-saga"
+import { TestClock } from "effect/testing"
+import { Ledger, reasons, saga, settle, stuckOf, trip, uncertainOf } from "./ledger.ts"
+
+describe("F25 a typed failure of the first way", () => {
+  saga("it is unwound fully before the second starts", (ledger) =>
+    Effect.gen(function*() {
+      const fiber = yield* ledger.start(trip.pipe(
+        Saga.step("a", ledger.step()),
+        Saga.orElse(
+          "way",
+          (fork) =>
+            fork.pipe(
+              Saga.step("b", ledger.step()),
+              Saga.step("c", ledger.step({ undo: () => Effect.sleep(10) })),
+              Saga.step("d", ledger.fails("no"))
+            ),
+          (fork) => fork.pipe(Saga.step("e", ledger.step({ before: () => ledger.stamp("second") })))
+        ),
+        Saga.step("f", ledger.step())
+      ))
+      yield* TestClock.adjust(10)
+      assert.deepStrictEqual(yield* Fiber.await(fiber), Exit.succeed({ a: "a", way: { e: "way/second/e" }, f: "f" }))
+      assert.strictEqual(
+        ledger.text,
+        "+a +way/first/b +way/first/c !way/first/d -way/first/c -way/first/b second@10 +way/second/e +f"
+      )
+    }))
+
+  saga("a first way that succeeds is all", (ledger) =>
+    Effect.gen(function*() {
+      const exit = yield* ledger.run(trip.pipe(Saga.orElse(
+        "way",
+        (fork) => fork.pipe(Saga.step("a", ledger.step())),
+        (fork) => fork.pipe(Saga.step("b", ledger.step()))
+      )))
+      assert.deepStrictEqual(exit, Exit.succeed({ way: { a: "way/first/a" } }))
+      assert.strictEqual(ledger.text, "+way/first/a")
+    }))
+
+  saga("both ways may have steps of the same name; their keys differ", (ledger) =>
+    Effect.gen(function*() {
+      const exit = yield* ledger.run(trip.pipe(Saga.orElse(
+        "way",
+        (fork) => fork.pipe(Saga.step("a", ledger.step()), Saga.step("b", ledger.fails("no"))),
+        (fork) => fork.pipe(Saga.step("a", ledger.step()))
+      )))
+      assert.deepStrictEqual(exit, Exit.succeed({ way: { a: "way/second/a" } }))
+    }))
+
+  saga("the second way sees the state before, nothing of the first", (ledger) =>
+    Effect.gen(function*() {
+      const exit = yield* ledger.run(trip.pipe(
+        Saga.step("a", ledger.step()),
+        Saga.orElse(
+          "way",
+          (fork) => fork.pipe(Saga.step("b", ledger.step()), Saga.step("c", ledger.fails("no"))),
+          (fork) =>
+            fork.pipe(Saga.check("keys", {
+              success: Schema.Array(Schema.String),
+              action: (state) => Effect.succeed(Object.keys(state))
+            }))
+        )
+      ))
+      assert.deepStrictEqual(exit, Exit.succeed({ a: "a", way: { keys: ["payload", "a"] } }))
+    }))
+
+  saga("both fail: the error is the second's, and each is unwound once", (ledger) =>
+    Effect.gen(function*() {
+      const exit = yield* ledger.run(trip.pipe(
+        Saga.step("a", ledger.step()),
+        Saga.orElse(
+          "way",
+          (fork) => fork.pipe(Saga.step("b", ledger.step()), Saga.step("c", ledger.fails("first"))),
+          (fork) => fork.pipe(Saga.step("d", ledger.step()), Saga.step("e", ledger.fails("second")))
+        )
+      ))
+      assert.deepStrictEqual(reasons(exit), [["Fail", "second"]])
+      assert.strictEqual(
+        ledger.text,
+        "+a +way/first/b !way/first/c -way/first/b +way/second/d !way/second/e -way/second/d -a"
+      )
+    }))
+
+  saga(
+    "a later failure compensates the second way in its place, and not the first again",
+    (ledger) =>
+      Effect.gen(function*() {
+        const failing = trip.pipe(
+          Saga.step("a", ledger.step()),
+          Saga.orElse(
+            "way",
+            (fork) => fork.pipe(Saga.step("b", ledger.step()), Saga.step("c", ledger.fails("no"))),
+            (fork) => fork.pipe(Saga.step("d", ledger.step()))
+          ),
+          Saga.step("e", ledger.fails("late"))
+        )
+        const outcome = yield* ledger.observe(Saga.outcome(failing, undefined))
+        if (outcome._tag !== "Compensated") return assert.fail(outcome._tag)
+        assert.strictEqual(
+          ledger.text,
+          "+a +way/first/b !way/first/c -way/first/b +way/second/d !e -way/second/d -a"
+        )
+        assert.sameMembers([...outcome.compensated], ["way/first/b", "way/second/d", "a"])
+      })
+  )
+
+  saga("an orElse in a first way, in a second way", (ledger) =>
+    Effect.gen(function*() {
+      const exit = yield* ledger.run(trip.pipe(
+        Saga.orElse(
+          "x",
+          (fork) =>
+            fork.pipe(
+              Saga.step("a", ledger.step()),
+              Saga.orElse(
+                "y",
+                (inner) => inner.pipe(Saga.step("b", ledger.step()), Saga.step("c", ledger.fails("1"))),
+                (inner) => inner.pipe(Saga.step("d", ledger.step()), Saga.step("e", ledger.fails("2")))
+              )
+            ),
+          (fork) =>
+            fork.pipe(Saga.orElse(
+              "z",
+              (inner) => inner.pipe(Saga.step("f", ledger.fails("3"))),
+              (inner) => inner.pipe(Saga.step("g", ledger.step()))
+            ))
+        ),
+        Saga.step("h", ledger.fails("4"))
+      ))
+      assert.deepStrictEqual(reasons(exit), [["Fail", "4"]])
+      assert.strictEqual(
+        ledger.text,
+        "+x/first/a +x/first/y/first/b !x/first/y/first/c -x/first/y/first/b +x/first/y/second/d " +
+          "!x/first/y/second/e -x/first/y/second/d -x/first/a !x/second/z/first/f +x/second/z/second/g !h " +
+          "-x/second/z/second/g"
+      )
+    }))
+
+  it.effect("the facts: a local unwind, then FellBack, before the second way starts", () =>
+    Effect.gen(function*() {
+      const ledger = new Ledger()
+      yield* ledger.run(trip.pipe(Saga.orElse(
+        "way",
+        (fork) => fork.pipe(Saga.step("a", ledger.step()), Saga.step("b", ledger.fails("no"))),
+        (fork) => fork.pipe(Saga.step("c", ledger.step()))
+      )))
+      assert.deepStrictEqual(ledger.told, [
+        "SagaStarted",
+        "StepStarted way/first/a",
+        "StepSucceeded way/first/a",
+        "StepStarted way/first/b",
+        "StepFailed way/first/b",
+        "UnwindStarted",
+        "CompensationStarted way/first/a",
+        "CompensationSucceeded way/first/a",
+        "FellBack way",
+        "StepStarted way/second/c",
+        "StepSucceeded way/second/c",
+        "SagaSucceeded"
+      ])
+      assert.deepInclude(ledger.facts[5], { scope: "way" })
+    }))
+})
+
+describe("rule 9: anything else goes outward", () => {
+  const first = (ledger: Ledger, step: ReturnType<Ledger["step"]>) =>
+    trip.pipe(
+      Saga.step("a", ledger.step()),
+      Saga.orElse(
+        "way",
+        (fork) => fork.pipe(Saga.step("b", ledger.step()), Saga.step("c", step)),
+        (fork) => fork.pipe(Saga.step("d", ledger.step()))
+      )
+    )
+
+  saga("a defect", (ledger) =>
+    Effect.gen(function*() {
+      const exit = yield* ledger.run(first(ledger, ledger.step({ before: () => Effect.die("boom") })))
+      assert.deepStrictEqual(reasons(exit), [["Die", "boom"]])
+      assert.strictEqual(ledger.text, "+a +way/first/b -way/first/b -a")
+    }))
+
+  saga("an interruption", (ledger) =>
+    Effect.gen(function*() {
+      const fiber = yield* ledger.start(first(ledger, ledger.silent()))
+      yield* Fiber.interrupt(fiber)
+      assert.strictEqual(ledger.text, "+a +way/first/b +way/first/c -way/first/b -a")
+    }))
+
+  saga("an interruption of the second way", (ledger) =>
+    Effect.gen(function*() {
+      const fiber = yield* ledger.start(trip.pipe(
+        Saga.step("a", ledger.step()),
+        Saga.orElse(
+          "way",
+          (fork) => fork.pipe(Saga.step("b", ledger.step()), Saga.step("c", ledger.fails("no"))),
+          (fork) => fork.pipe(Saga.step("d", ledger.step()), Saga.step("e", ledger.silent()))
+        )
+      ))
+      yield* Fiber.interrupt(fiber)
+      assert.strictEqual(
+        ledger.text,
+        "+a +way/first/b !way/first/c -way/first/b +way/second/d +way/second/e -way/second/d -a"
+      )
+    }))
+
+  saga(
+    "F13 an interruption during the local unwind: it finishes, then all is unwound, the second way does not start",
+    (ledger) =>
+      Effect.gen(function*() {
+        const gate = yield* Latch.make()
+        const fiber = yield* ledger.start(trip.pipe(
+          Saga.step("a", ledger.step()),
+          Saga.orElse(
+            "way",
+            (fork) =>
+              fork.pipe(
+                Saga.step("b", ledger.step()),
+                Saga.step("c", ledger.step({ undo: () => gate.await })),
+                Saga.step("d", ledger.fails("no"))
+              ),
+            (fork) => fork.pipe(Saga.step("e", ledger.step()))
+          )
+        ))
+        const interrupt = Effect.forkChild(Fiber.interrupt(fiber), { startImmediately: true })
+        const interruption = yield* interrupt
+        yield* interrupt
+        yield* settle
+        assert.isUndefined(fiber.pollUnsafe())
+        yield* gate.open
+        yield* Fiber.await(interruption)
+        assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(fiber)))
+        assert.strictEqual(
+          ledger.text,
+          "+a +way/first/b +way/first/c !way/first/d -way/first/c -way/first/b -a"
+        )
+      })
+  )
+
+  saga(
+    "a step of unknown outcome, although the failure is typed: it reaches the caller as a defect",
+    (ledger) =>
+      Effect.gen(function*() {
+        const exit = yield* ledger.run(trip.pipe(
+          Saga.step("a", ledger.step()),
+          Saga.orElse(
+            "way",
+            (fork) =>
+              fork.pipe(
+                Saga.step("b", ledger.step()),
+                Saga.step("c", {
+                  ...ledger.step({ after: () => Effect.fail("lost") }),
+                  whenUncertain: "report",
+                  isUncertain: () => true
+                })
+              ),
+            (fork) => fork.pipe(Saga.step("d", ledger.step()))
+          )
+        ))
+        assert.deepStrictEqual(reasons(exit), [["Die", "lost"]])
+        assert.deepStrictEqual(
+          uncertainOf(exit),
+          [["way/first/c", "DeclaredByError"]]
+        )
+        assert.strictEqual(ledger.text, "+a +way/first/b +way/first/c !way/first/c -way/first/b -a")
+      })
+  )
+
+  saga(
+    "a step of unknown outcome that is compensated counts as unwound: the second way starts",
+    (ledger) =>
+      Effect.gen(function*() {
+        const exit = yield* ledger.run(trip.pipe(Saga.orElse(
+          "way",
+          (fork) =>
+            fork.pipe(
+              Saga.step("a", { ...ledger.knowing({ after: () => Effect.fail("lost") }), isUncertain: () => true })
+            ),
+          (fork) => fork.pipe(Saga.step("b", ledger.step()))
+        )))
+        assert.isTrue(Exit.isSuccess(exit))
+        assert.strictEqual(
+          ledger.text,
+          "+way/first/a !way/first/a -way/first/a?DeclaredByError +way/second/b"
+        )
+      })
+  )
+
+  saga(
+    "a compensation of the first way that fails: the second does not start, the saga is stuck",
+    (ledger) =>
+      Effect.gen(function*() {
+        const exit = yield* ledger.run(trip.pipe(
+          Saga.step("a", ledger.step()),
+          Saga.orElse(
+            "way",
+            (fork) =>
+              fork.pipe(
+                Saga.step("b", ledger.step()),
+                Saga.step("c", ledger.step({ undo: () => Effect.fail("busy") })),
+                Saga.step("d", ledger.fails("no"))
+              ),
+            (fork) => fork.pipe(Saga.step("e", ledger.step()))
+          ),
+          Saga.unwind({ retry: Schedule.recurs(0) })
+        ))
+        const error = stuckOf(exit)
+        assert.deepStrictEqual(error.failures.map(({ path }) => path), ["way/first/c"])
+        assert.deepStrictEqual([error.compensated, error.uncompensated], [["way/first/b", "a"], ["way/first/c"]])
+        assert.strictEqual(ledger.text, "+a +way/first/b +way/first/c !way/first/d -way/first/b -a")
+      })
+  )
+
+  saga(
+    "a step with `whenUncertain: stuck`: nothing is compensated, not even locally",
+    (ledger) =>
+      Effect.gen(function*() {
+        const exit = yield* ledger.run(trip.pipe(
+          Saga.step("a", ledger.step()),
+          Saga.orElse(
+            "way",
+            (fork) =>
+              fork.pipe(
+                Saga.step("b", ledger.step()),
+                Saga.step("c", { ...ledger.step({ after: () => Effect.die("boom") }), whenUncertain: "stuck" })
+              ),
+            (fork) => fork.pipe(Saga.step("d", ledger.step()))
+          )
+        ))
+        const error = stuckOf(exit)
+        assert.deepStrictEqual(error.uncompensated, ["way/first/b", "a"])
+        assert.strictEqual(ledger.text, "+a +way/first/b +way/first/c")
+      })
+  )
+
+  saga(
+    "stuck after a first way was unwound before: that one counts as compensated",
+    (ledger) =>
+      Effect.gen(function*() {
+        const exit = yield* ledger.run(trip.pipe(
+          Saga.orElse(
+            "way",
+            (fork) => fork.pipe(Saga.step("a", ledger.step()), Saga.step("b", ledger.fails("no"))),
+            (fork) => fork.pipe(Saga.step("c", ledger.step()))
+          ),
+          Saga.step("d", { ...ledger.step({ after: () => Effect.die("boom") }), whenUncertain: "stuck" })
+        ))
+        const error = stuckOf(exit)
+        assert.deepStrictEqual([error.compensated, error.uncompensated], [["way/first/a"], ["way/second/c"]])
+        assert.strictEqual(ledger.text, "+way/first/a !way/first/b -way/first/a +way/second/c +d")
+      })
+  )
+
+  saga(
+    "a first way that succeeded is compensated with the rest; when that fails the saga is stuck",
+    (ledger) =>
+      Effect.gen(function*() {
+        const exit = yield* ledger.run(trip.pipe(
+          Saga.step("a", ledger.step()),
+          Saga.orElse(
+            "way",
+            (fork) => fork.pipe(Saga.step("b", ledger.step({ undo: () => Effect.fail("busy") }))),
+            (fork) => fork
+          ),
+          Saga.step("c", ledger.fails("no")),
+          Saga.unwind({ retry: Schedule.recurs(0) })
+        ))
+        const error = stuckOf(exit)
+        assert.deepStrictEqual([error.compensated, error.uncompensated], [["a"], ["way/first/b"]])
+        assert.strictEqual(ledger.text, "+a +way/first/b !c -a")
+      })
+  )
+})
+
+describe("an orElse among siblings", () => {
+  saga("its unwind is local: siblings go on meanwhile", (ledger) =>
+    Effect.gen(function*() {
+      const gate = yield* Latch.make()
+      const fiber = yield* ledger.start(trip.pipe(
+        Saga.parallel((fork) => [
+          fork.pipe(Saga.orElse(
+            "way",
+            (inner) =>
+              inner.pipe(Saga.step("a", ledger.step({ undo: () => gate.await })), Saga.step("b", ledger.fails("no"))),
+            (inner) => inner.pipe(Saga.step("c", ledger.step()))
+          )),
+          fork.pipe(Saga.step("d", ledger.step({ before: () => Effect.yieldNow })), Saga.step("e", ledger.step()))
+        ])
+      ))
+      yield* settle
+      assert.strictEqual(ledger.text, "+way/first/a !way/first/b +d +e")
+      yield* gate.open
+      assert.isTrue(Exit.isSuccess(yield* Fiber.await(fiber)))
+      assert.strictEqual(ledger.text, "+way/first/a !way/first/b +d +e -way/first/a +way/second/c")
+    }))
+
+  saga(
+    "a sibling fails during its first way: no step of it starts any more, and no second way",
+    (ledger) =>
+      Effect.gen(function*() {
+        const [bad, gate] = [yield* Latch.make(), yield* Latch.make()]
+        const fiber = yield* ledger.start(trip.pipe(
+          Saga.parallel((fork) => [
+            fork.pipe(Saga.orElse(
+              "way",
+              (inner) =>
+                inner.pipe(
+                  Saga.step("a", ledger.step()),
+                  Saga.step("b", ledger.step({ before: () => Effect.andThen(gate.await, Effect.fail("first")) }))
+                ),
+              (inner) => inner.pipe(Saga.step("c", ledger.step()))
+            )),
+            fork.pipe(Saga.step("d", ledger.step({ before: () => Effect.andThen(bad.await, Effect.fail("no")) })))
+          ])
+        ))
+        yield* bad.open
+        yield* settle
+        yield* gate.open
+        const exit = yield* Fiber.await(fiber)
+        assert.deepStrictEqual(reasons(exit), [["Fail", "no"]])
+        assert.strictEqual(ledger.text, "+way/first/a !d !way/first/b -way/first/a")
+      })
+  )
+
+  saga(
+    "a sibling fails during its local unwind: that finishes, and there is no second way",
+    (ledger) =>
+      Effect.gen(function*() {
+        const [bad, gate] = [yield* Latch.make(), yield* Latch.make()]
+        const fiber = yield* ledger.start(trip.pipe(
+          Saga.parallel((fork) => [
+            fork.pipe(Saga.orElse(
+              "way",
+              (inner) =>
+                inner.pipe(
+                  Saga.step("a", ledger.step({ undo: () => gate.await })),
+                  Saga.step("b", ledger.fails("first"))
+                ),
+              (inner) => inner.pipe(Saga.step("c", ledger.step()))
+            )),
+            fork.pipe(Saga.step("d", ledger.step({ before: () => Effect.andThen(bad.await, Effect.fail("no")) })))
+          ])
+        ))
+        yield* bad.open
+        yield* settle
+        yield* gate.open
+        const exit = yield* Fiber.await(fiber)
+        assert.deepStrictEqual(reasons(exit), [["Fail", "no"]])
+        assert.strictEqual(ledger.text, "+way/first/a !way/first/b !d -way/first/a")
+      })
+  )
+
+  saga("waits inside the first way are cut by a failing sibling outside", (ledger) =>
+    Effect.gen(function*() {
+      const bad = yield* Latch.make()
+      const fiber = yield* ledger.start(trip.pipe(
+        Saga.parallel((fork) => [
+          fork.pipe(Saga.orElse(
+            "way",
+            (inner) =>
+              inner.pipe(
+                Saga.step("a", ledger.step()),
+                Saga.parallel((deep) => [
+                  deep.pipe(Saga.sleep("night", "8 hours")),
+                  deep.pipe(Saga.step("b", { ...ledger.fails("busy"), retry: Schedule.spaced("1 hour") }))
+                ])
+              ),
+            (inner) => inner.pipe(Saga.step("c", ledger.step()))
+          )),
+          fork.pipe(Saga.step("d", ledger.step({ before: () => Effect.andThen(bad.await, Effect.fail("no")) })))
+        ])
+      ))
+      yield* bad.open
+      assert.deepStrictEqual(reasons(yield* Fiber.await(fiber)), [["Fail", "no"]])
+      assert.strictEqual(ledger.text, "+way/first/a !way/first/b !d -way/first/a")
+    }))
+
+  saga(
+    "a parallel in the first way: its siblings are awaited, all is unwound, then the second way",
+    (ledger) =>
+      Effect.gen(function*() {
+        const gate = yield* Latch.make()
+        const fiber = yield* ledger.start(trip.pipe(Saga.orElse(
+          "way",
+          (fork) =>
+            fork.pipe(Saga.parallel((inner) => [
+              inner.pipe(Saga.step("a", ledger.step({ before: () => gate.await })), Saga.step("b", ledger.step())),
+              inner.pipe(Saga.sleep("night", "8 hours")),
+              inner.pipe(Saga.step("c", ledger.step()), Saga.step("d", ledger.fails("no")))
+            ])),
+          (fork) => fork.pipe(Saga.step("e", ledger.step()))
+        )))
+        yield* gate.open
+        assert.deepStrictEqual(yield* Fiber.await(fiber), Exit.succeed({ way: { e: "way/second/e" } }))
+        assert.strictEqual(
+          ledger.text,
+          "+way/first/c !way/first/d +way/first/a -way/first/c -way/first/a +way/second/e"
+        )
+        if (ledger.observed) assert.strictEqual(HashMap.size(ledger.state.timers), 0, "a timer of the first way is set")
+      })
+  )
+
+  saga("in a forEach in an orElse: parallel, nested and forEach unwind as one", (ledger) =>
+    Effect.gen(function*() {
+      const inner = Saga.make("Inner", { payload: Schema.String }).pipe(
+        Saga.step("a", ledger.step()),
+        Saga.parallel((fork) => [fork.pipe(Saga.step("b", ledger.step())), fork.pipe(Saga.step("c", ledger.step()))])
+      )
+      const exit = yield* ledger.run(trip.pipe(Saga.orElse(
+        "way",
+        (fork) =>
+          fork.pipe(
+            Saga.forEach("items", {
+              item: Schema.String,
+              items: () => ["x", "y"],
+              key: (item) => item,
+              each: (fork) => fork.pipe(Saga.nested("in", inner, ({ item }) => item))
+            }),
+            Saga.step("d", ledger.fails("no"))
+          ),
+        (fork) => fork.pipe(Saga.step("e", ledger.step()))
+      )))
+      assert.deepStrictEqual(exit, Exit.succeed({ way: { e: "way/second/e" } }))
+      const at = (key: string, name: string) => `way/first/items/${key}/in/${name}`
+      assert.strictEqual(
+        ledger.text,
+        [
+          ...["a", "b", "c"].map((name) => `+${at("x", name)}`),
+          ...["a", "b", "c"].map((name) => `+${at("y", name)}`),
+          "!way/first/d",
+          ...["c", "b", "a"].map((name) => `-${at("y", name)}`),
+          ...["c", "b", "a"].map((name) => `-${at("x", name)}`),
+          "+way/second/e"
+        ].join(" ")
+      )
+    }))
+})
