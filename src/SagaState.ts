@@ -313,10 +313,12 @@ const applyToStep = (
   }
 }
 
-/** The save-points that a path may stand in, from the outside in. */
+/** The save-points that a path may stand in, from the outside in: what is followed by a way of an `orElse`. */
 function* scopesOf(path: StepPath): Generator<StepPath> {
   yield ""
-  for (let end = path.indexOf("/"); end !== -1; end = path.indexOf("/", end + 1)) yield path.slice(0, end)
+  for (let end = path.indexOf("/"); end !== -1; end = path.indexOf("/", end + 1)) {
+    if (path.startsWith("/first/", end) || path.startsWith("/second/", end)) yield path.slice(0, end)
+  }
 }
 
 /** Why nothing may go forward at a path; undefined when it may. */

@@ -174,6 +174,21 @@ describe("F26 after the commit point: forward only", () => {
       "+a"
     ],
     [
+      "`key`",
+      (ledger) =>
+        trip.pipe(
+          Saga.pivot("a", ledger.action()),
+          Saga.forEach("mails", {
+            item: Schema.String,
+            items: () => ["x"],
+            key: throwing,
+            each: (fork) => fork.pipe(Saga.retriable("b", ledger.retriable()))
+          })
+        ),
+      ["mails"],
+      "+a"
+    ],
+    [
       "the duration of a sleep",
       (ledger) =>
         trip.pipe(

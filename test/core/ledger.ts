@@ -241,6 +241,7 @@ export class Ledger {
       }
     }
     assert.strictEqual(state.inFlight, 0)
+    if (state.status === "Compensated") assert.isNotEmpty(state.cause?.reasons, "it unwound without a cause")
     for (const path of this.#inPlace) assert.isTrue(HashMap.has(state.steps, path), `${path} has no fact`)
     for (const [path, { status }] of state.steps) {
       if (status === "Failed" || status === "Compensated") {

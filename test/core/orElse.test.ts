@@ -374,6 +374,45 @@ describe("rule 9: anything else goes outward", () => {
         assert.strictEqual(ledger.text, "+a +way/first/b !c -a")
       })
   )
+
+  saga(
+    "an interruption while the failure of the first way is awaited: no other way",
+    (ledger) =>
+      Effect.gen(function*() {
+        const gate = yield* Latch.make()
+        const failing = ledger.step({ before: () => Effect.andThen(gate.await, Effect.fail("no")) })
+        const fiber = yield* ledger.start(first(ledger, { ...failing, interruptible: false }))
+        const interruption = yield* Effect.forkChild(Fiber.interrupt(fiber), { startImmediately: true })
+        yield* settle
+        yield* gate.open
+        yield* Fiber.await(interruption)
+        assert.strictEqual(ledger.text, "+a +way/first/b !way/first/c -way/first/b -a")
+      })
+  )
+
+  saga("a defect beside the typed failure: no other way, both are kept", (ledger) =>
+    Effect.gen(function*() {
+      const gate = yield* Latch.make()
+      const fiber = yield* ledger.start(trip.pipe(Saga.orElse(
+        "way",
+        (fork) =>
+          fork.pipe(Saga.parallel((inner) => [
+            inner.pipe(Saga.check("a", { action: () => Effect.andThen(gate.await, Effect.die("boom")) })),
+            inner.pipe(Saga.step("b", ledger.fails("no")))
+          ])),
+        (fork) => fork.pipe(Saga.step("c", ledger.step()))
+      )))
+      yield* gate.open
+      const exit = yield* Fiber.await(fiber)
+      assert.deepStrictEqual(reasons(exit), [["Die", "no"]])
+      if (Exit.isSuccess(exit)) return assert.fail("it succeeded")
+      const { others } = Saga.aftermath(exit.cause)
+      assert.deepStrictEqual(
+        others.map(({ cause, path }) => [path, reasons(Exit.failCause(cause))]),
+        [["way/first/a", [["Die", "boom"]]]]
+      )
+      assert.strictEqual(ledger.text, "!way/first/b")
+    }))
 })
 
 describe("an orElse among siblings", () => {
@@ -501,6 +540,73 @@ describe("an orElse among siblings", () => {
           "+way/first/c !way/first/d +way/first/a -way/first/c -way/first/a +way/second/e"
         )
         if (ledger.observed) assert.strictEqual(HashMap.size(ledger.state.timers), 0, "a timer of the first way is set")
+      })
+  )
+
+  saga("a defect in it stops its siblings at once", (ledger) =>
+    Effect.gen(function*() {
+      const [bad, gate] = [yield* Latch.make(), yield* Latch.make()]
+      const fiber = yield* ledger.start(trip.pipe(
+        Saga.parallel((fork) => [
+          fork.pipe(Saga.orElse(
+            "way",
+            (inner) => inner.pipe(Saga.check("a", { action: () => Effect.andThen(bad.await, Effect.die("boom")) })),
+            (inner) => inner
+          )),
+          fork.pipe(Saga.step("b", ledger.step({ before: () => gate.await })), Saga.step("c", ledger.step())),
+          fork.pipe(Saga.sleep("night", "8 hours"))
+        ])
+      ))
+      yield* bad.open
+      yield* settle
+      yield* gate.open
+      assert.deepStrictEqual(reasons(yield* Fiber.await(fiber)), [["Die", "boom"]])
+      assert.strictEqual(ledger.text, "+b -b")
+    }))
+
+  saga(
+    "a parallel in an orElse in a forEach: each item falls back alone, the others go on",
+    (ledger) =>
+      Effect.gen(function*() {
+        const exit = yield* ledger.run(trip.pipe(
+          Saga.forEach("items", {
+            item: Schema.String,
+            items: () => ["x", "y"],
+            key: (item) => item,
+            concurrency: 2,
+            each: (fork) =>
+              fork.pipe(Saga.orElse(
+                "way",
+                (fork) =>
+                  fork.pipe(Saga.parallel((inner) => [
+                    inner.pipe(Saga.step("a", ledger.step())),
+                    inner.pipe(Saga.step(
+                      "b",
+                      ledger.step({
+                        before: ({ path }) => path.includes("/x/") ? Effect.fail("no") : Effect.yieldNow
+                      })
+                    ))
+                  ])),
+                (fork) => fork.pipe(Saga.step("c", ledger.step()))
+              ))
+          }),
+          Saga.step("end", ledger.fails("late"))
+        ))
+        assert.deepStrictEqual(reasons(exit), [["Fail", "late"]])
+        const marks = ledger.text.split(" ")
+        assert.sameMembers(marks.slice(0, marks.indexOf("!end")), [
+          "+items/x/way/first/a",
+          "!items/x/way/first/b",
+          "-items/x/way/first/a",
+          "+items/x/way/second/c",
+          "+items/y/way/first/a",
+          "+items/y/way/first/b"
+        ])
+        assert.sameMembers(marks.slice(marks.indexOf("!end") + 1), [
+          "-items/x/way/second/c",
+          "-items/y/way/first/b",
+          "-items/y/way/first/a"
+        ])
       })
   )
 

@@ -198,7 +198,9 @@ class Forest {
     return {
       kind,
       name: this.#name(),
-      retry: kind === "retriable" || dice.chance(0.3) ? this.#tries(longest / 10) : { times: 0, millis: 0 },
+      retry: kind === "retriable" || dice.chance(limited ? 0.6 : 0.3)
+        ? this.#tries(longest / 2)
+        : { times: 0, millis: 0 },
       timeout: limited ? dice.int(longest / 2, longest * 2) : never,
       timeoutError: limited && dice.chance(0.3),
       interruptible: !forward && dice.chance(0.8),
@@ -307,7 +309,9 @@ export const randomScript = (seed: number): Script => {
   return {
     attempt: (path, leaf, attempt) => {
       const dice = new Dice(seed, `act ${attempt} ${path}`)
-      const failing = fails("act", path, attempt, actions)
+      // Where there is more that can go wrong.
+      const rate = leaf.kind === "pivot" || leaf.timeout < never ? 3 * actions : actions
+      const failing = fails("act", path, attempt, rate)
       if (failing && !leaf.starter && dice.chance(0.1)) return thrown
       const failures = ["fail", "fail", leaf.isUncertain ? "DeclaredByError" : "fail", "Died"] as const
       const end: Attempt["end"] = failing ? dice.pick(failures) : "ok"
