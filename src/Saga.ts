@@ -23,6 +23,7 @@ export {
   SagaTimedOut,
   StepTimedOut,
   StepUncertain,
+  type Stuck,
   type UncertainReason,
   type UncertainStep
 } from "./SagaError.ts"
@@ -31,5 +32,5 @@ export * from "./SagaRun.ts"
 export { SagaScope } from "./SagaScope.ts"
 export * from "./SagaStep.ts"
 export { type AnySaga, definition, make, onStuck, type Phase, type Saga, timeout, unwind } from "./SagaValue.ts"
-export type { Branch, NodeDefinition, SagaDefinition, Stuck } from "./SagaValue.ts"
+export type { Branch, NodeDefinition, SagaDefinition } from "./SagaValue.ts"
 export * from "./StepContext.ts"

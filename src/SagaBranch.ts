@@ -297,6 +297,11 @@ export const match = <const N extends string, S, P extends Phase, C extends Reco
  * Only typed failures of `first` lead to `second`, and only after a clean unwind: nothing stuck, nothing uncertain. A
  * defect, an interruption or a time limit goes outward. Siblings of the node go on meanwhile.
  *
+ * **Gotchas**
+ *
+ * The errors of `first` are not among those of the saga: one that cannot lead to `second` reaches the caller as a
+ * defect.
+ *
  * **Example** (Another carrier)
  *
  * ```ts
@@ -393,7 +398,7 @@ export const nested = <const N extends string, S, PI, A, E, R, P extends Phase>(
     throw tree.error(name, "a saga with a pivot or a retriable can only be nested in the top-level sequence")
   }
   const payloadOf = payload as (state: State) => unknown
-  return fromTree(tree.append({ _tag: "Nested", name, saga: inner, payloadOf }, { committed: inner.committed }))
+  return fromTree(tree.append({ _tag: "Nested", name, saga: inner, payloadOf }))
 }
 
 /**

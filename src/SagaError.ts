@@ -38,7 +38,8 @@ export interface UncertainStep {
 }
 
 /**
- * Something that did not work out and that the saga goes on beside: a compensation or a retriable after its last try.
+ * Something that did not work out: where, after how many tries, and why. A step that failed, or a compensation or a
+ * retriable after its last try.
  *
  * @category models
  * @since 0.1.0
@@ -50,7 +51,8 @@ export interface Failure {
 }
 
 /**
- * A saga was put together in a way that cannot run. Thrown when it is defined, never when it runs.
+ * A saga was put together in a way that cannot run. Thrown by the functions that define it, never when it runs; of an
+ * inline step that is `withCompensation`, which throws inside of the program that calls it.
  *
  * @category errors
  * @since 0.1.0
@@ -66,7 +68,8 @@ export class SagaDefinitionError extends Data.TaggedError("SagaDefinitionError")
 }
 
 /**
- * A payload does not match the schema of its saga. Nothing has run. The types exclude it, so it is a defect.
+ * A payload does not match the schema of its saga, of which nothing has run. When it is a nested one, what came before
+ * is compensated. The types exclude it, so it is a defect.
  *
  * @category errors
  * @since 0.1.0
@@ -253,6 +256,18 @@ export class ForwardRecoveryFailed extends Data.TaggedError("ForwardRecoveryFail
       this.left.join(", ")
     }. Nothing is compensated after the commit point: finish these by hand`
   }
+}
+
+/**
+ * A saga that needs a person: which one, and what it could not do.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Stuck {
+  readonly saga: string
+  readonly executionId: string
+  readonly error: CompensationFailed<unknown> | ForwardRecoveryFailed
 }
 
 /**

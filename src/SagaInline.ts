@@ -4,7 +4,6 @@
  *
  * @since 0.1.0
  */
-import type * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
@@ -18,20 +17,7 @@ import { defaultCompensationTimeoutMillis } from "./internal/unwind.ts"
 import type { CompensationFailed } from "./SagaError.ts"
 import { SagaDefinitionError } from "./SagaError.ts"
 import type { SagaScope } from "./SagaScope.ts"
-import type { Attempt } from "./StepContext.ts"
-
-/**
- * What the compensation of an inline step is told about itself.
- *
- * @category models
- * @since 0.1.0
- */
-export interface InlineContext {
-  /** 1 for the first try. */
-  readonly attempt: number
-  /** Why the saga unwinds. */
-  readonly cause: Cause.Cause<unknown>
-}
+import type { Attempt, InlineContext } from "./StepContext.ts"
 
 /**
  * How an inline step is compensated, and what an unknown outcome of its action means.
@@ -63,8 +49,7 @@ export interface InlineOptions<A, E, R> {
   readonly compensationTimeout?: Duration.Input
 }
 
-/** @internal */
-type WhenUncertain = "report" | "compensate" | "stuck"
+type WhenUncertain = InlineStep["whenUncertain"]
 
 /** What a compensation is given: the result, or what is known of the attempt when it runs in the dark too. */
 type Given<A, W extends WhenUncertain> = W extends "compensate" ? Attempt<A> : A
@@ -86,7 +71,8 @@ type Given<A, W extends WhenUncertain> = W extends "compensate" ? Attempt<A> : A
  * **Gotchas**
  *
  * `Effect.timeout` inside turns a cut-off action into a typed failure, which says "it did not happen": name it in
- * `isUncertain`. `Effect.race` and `Effect.timeoutOption` around a step drop its success while the saga goes on: use
+ * `isUncertain`. `Effect.uninterruptible` belongs around the step, behind `withCompensation`: inside of it the action is
+ * waited for, but its result is lost to the interruption. `Effect.race` and `Effect.timeoutOption` around a step drop its success while the saga goes on: use
  * `Saga.race` and `Saga.timeoutOption`. A crash of the process loses everything: nothing is compensated.
  *
  * **Example** (Reserving a seat)
@@ -139,7 +125,7 @@ const isDataFirst = (args: DataFirst | DataLast): args is DataFirst => typeof ar
 
 /** The options of a step, with types taken off. */
 interface Erased extends InlineOptions<unknown, unknown, never> {
-  readonly whenUncertain?: InlineStep["whenUncertain"]
+  readonly whenUncertain?: WhenUncertain
 }
 
 const stepOf = (compensation: InlineStep["compensation"], options: Erased | undefined): InlineStep => ({
@@ -173,7 +159,8 @@ const limitOf = (options: Erased | undefined): number => {
  * **Gotchas**
  *
  * Join the fibers that run steps before the end: a step that is started later is a defect `SagaScopeClosed`, and one
- * that ends after its saga has failed is undone at once, in its own fiber.
+ * that ends after its saga has failed is undone at once, in its own fiber. A crash of the process loses everything:
+ * nothing is compensated.
  *
  * **Example** (Two steps and a failure)
  *

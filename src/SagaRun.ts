@@ -96,6 +96,10 @@ export const run = <P0, S, O, A, E, R>(
  * Runs a saga in the current fiber and returns everything that is known of it: its result, or why and how far it was
  * compensated, or why it is stuck. It has no typed error.
  *
+ * **Gotchas**
+ *
+ * In-process a crash loses everything, as with `run`. An interrupted caller gets its interruption and no outcome.
+ *
  * **Example** (Looking at a failed run)
  *
  * ```ts

@@ -61,7 +61,9 @@ export interface ActionOptions<S, AS extends Schema.Top, ES extends Schema.Top, 
   readonly error?: ES
   readonly action: (state: S, context: StepContext) => Effect.Effect<ResultOf<AS>, FailureOf<ES>, R>
   /**
-   * Whether an interruption, or the limit of the saga, may cut the action.
+   * Whether an interruption, or the limit of the saga, may cut the action. Its own `timeout` may in any case.
+   * `Effect.uninterruptible` inside the action is no replacement: the action is waited for, but its result is lost to the
+   * interruption, and the outcome counts as unknown.
    *
    * @default true
    */
@@ -98,7 +100,7 @@ interface Retry<ES extends Schema.Top> {
 }
 
 interface Limit<ES extends Schema.Top> {
-  /** The limit of each attempt. */
+  /** The limit of each attempt. An action that ignores its interruption is waited for, and then counts as unknown. */
   readonly timeout?: Duration.Input
   /** Turns the limit into an error of the step. Without it a `StepTimedOut` reaches the caller as a defect. */
   readonly timeoutError?: () => ES["Type"]
@@ -263,6 +265,11 @@ export const check = <
  * by its `retry` (which is also given defects), then settled by `verify`; else the saga is stuck with a
  * `PivotUncertain` and nothing is compensated.
  *
+ * **Gotchas**
+ *
+ * In-process a crash loses everything. Before or while the pivot runs, nobody compensates what came before it and nobody
+ * knows whether the pivot took place; after it, nobody runs the rest.
+ *
  * **Example** (Money is the point of no return)
  *
  * ```ts
@@ -314,6 +321,11 @@ export const pivot = <
  * what is left, while siblings in a `parallel` or `forEach` go on. In-process, an interruption waits for the running
  * attempt and then does the same.
  *
+ * **Gotchas**
+ *
+ * In-process a crash loses everything: nobody makes the next attempt, and of a running one nobody knows whether it took
+ * place.
+ *
  * **Example** (A mail that is sent in the end)
  *
  * ```ts
@@ -357,6 +369,10 @@ export const retriable = <
 
 /**
  * Adds a wait. A failing sibling, an interruption or the limit of the saga cut it.
+ *
+ * **Gotchas**
+ *
+ * In-process a crash ends the wait and the saga: nothing is compensated, and nobody goes on.
  *
  * **Example** (Giving a person an hour to change their mind)
  *
@@ -408,8 +424,7 @@ const add = <S extends AnySaga>(self: AnySaga<string>, kind: StepNode["kind"], n
   // The signatures above have checked the options against the state, the schemas and the kind.
   const erased = options as Erased
   const tree = toTree(self)
-  const node = nodeOf(tree, kind, name, erased)
-  return fromTree(tree.append(node, { committed: tree.committed || kind === "pivot" || kind === "retriable" }))
+  return fromTree(tree.append(nodeOf(tree, kind, name, erased)))
 }
 
 const nodeOf = (tree: SagaTree, kind: StepNode["kind"], name: string, options: Erased): StepNode => {

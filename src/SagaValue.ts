@@ -12,7 +12,7 @@ import type { SagaPipe } from "./internal/pipe.ts"
 import { anyIn } from "./internal/schema.ts"
 import type { Node } from "./internal/tree.ts"
 import { SagaTree } from "./internal/tree.ts"
-import type { CompensationFailed, ForwardRecoveryFailed, SagaTimedOut } from "./SagaError.ts"
+import type { SagaTimedOut, Stuck } from "./SagaError.ts"
 
 /**
  * `Reversible` until the pivot or the first retriable, `Committed` after it.
@@ -95,7 +95,8 @@ export const fromTree = <S extends AnySaga>(tree: SagaTree): S => tree as unknow
  *
  * `payload` is checked before anything runs; what does not match is a defect `PayloadInvalid`. `key` makes the
  * execution id out of the payload: two executions of one payload have the same idempotency keys, so that participants
- * know them as one. Without it each run has a new id. `version` is 1 unless given: raise it when code changes in a way that old executions must not see.
+ * know them as one. Without it each run has a new id. `version` is 1 unless given: raise it when code changes in a way
+ * that old executions must not see.
  *
  * **Gotchas**
  *
@@ -211,18 +212,6 @@ export const unwind = (options: {
     unwindRetry: options.retry ?? tree.options.unwindRetry,
     unwindDeadlineMillis: tree.limit("", "unwind.deadline", options.deadline) ?? tree.options.unwindDeadlineMillis
   }))
-}
-
-/**
- * A saga that needs a person: which one, and what it could not do.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Stuck {
-  readonly saga: string
-  readonly executionId: string
-  readonly error: CompensationFailed<unknown> | ForwardRecoveryFailed
 }
 
 /**

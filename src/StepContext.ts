@@ -30,8 +30,23 @@ export interface StepContext {
  * @since 0.1.0
  */
 export interface CompensationContext extends StepContext {
+  /** The compensation's own key, equal over all its tries. */
+  readonly idempotencyKey: string
   /** The key that the action was given. */
   readonly actionKey: string
+  /** Why the saga unwinds. */
+  readonly cause: Cause.Cause<unknown>
+}
+
+/**
+ * What the compensation of an inline step is told about itself.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface InlineContext {
+  /** 1 for the first try. */
+  readonly attempt: number
   /** Why the saga unwinds. */
   readonly cause: Cause.Cause<unknown>
 }

@@ -40,6 +40,12 @@ export const wholeCause = (settled: Exclude<Settled, { readonly _tag: "Succeeded
     ? Cause.combine(settled.cause, settled.unanswered)
     : settled.cause
 
+/** What an action has returned, if that is an Effect: anything else would end the fiber without any unwind. */
+export const effectOf = <A>(returned: AnyEffect<A>, name: string): AnyEffect<A> =>
+  Effect.isEffect(returned)
+    ? returned
+    : Effect.die(new TypeError(`The action of "${name}" returned ${typeof returned}, not an Effect: wrap it in one`))
+
 /** What an action needs of the saga around it. */
 export interface Surroundings {
   readonly state: State
@@ -72,10 +78,9 @@ export const delays = (schedule: AnySchedule): Effect.Effect<NextDelay> =>
   )
 
 /** The cause of a cut-off attempt in place of the bare interruption: the limit, as the step's own error if it has one. */
-const timeoutCause = (step: StepNode, path: string, cause: Cause.Cause<unknown>): Cause.Cause<unknown> => {
-  const error = new StepTimedOut({ path, limitMillis: step.timeoutMillis ?? 0 })
-  const limit = step.timeoutError === undefined ? Cause.die(error) : Cause.fail(step.timeoutError())
-  return Cause.combine(limit, Cause.fromReasons(cause.reasons.filter((reason) => !Cause.isInterruptReason(reason))))
+const timeoutCause = (step: StepNode, limit: StepTimedOut, cause: Cause.Cause<unknown>): Cause.Cause<unknown> => {
+  const own = step.timeoutError === undefined ? Cause.die(limit) : Cause.fail(step.timeoutError())
+  return Cause.combine(own, Cause.fromReasons(cause.reasons.filter((reason) => !Cause.isInterruptReason(reason))))
 }
 
 const once = (step: StepNode, action: AnyEffect, around: Surroundings): Effect.Effect<Ended<unknown>> => {
@@ -92,11 +97,14 @@ const retryable = (
   reason: UncertainReason | undefined,
   timedOut: boolean
 ): boolean => {
-  if (step.retry === undefined || Cause.hasInterruptsOnly(cause)) return false
+  if (step.retry === undefined) return false
+  // Nobody interrupts forward recovery: an interruption there comes from inside, such as from a fiber that was joined.
+  const forward = step.kind === "pivot" || step.kind === "retriable"
+  if (Cause.hasInterruptsOnly(cause) && !forward) return false
   if (reason === undefined) return timedOut || isTyped(cause)
   if (step.delivery === "at-most-once") return false
   // Forward recovery has nothing but another try; a compensatable step that died is left to its compensation.
-  return reason === "Died" ? step.kind === "pivot" || step.kind === "retriable" : true
+  return forward || reason !== "Died"
 }
 
 /** Asks the participant about an action of unknown outcome. Whatever goes wrong with the question leaves it unknown. */
@@ -122,76 +130,58 @@ const ask = (
 /** Runs an action through its attempts. Call it in an uninterruptible region. */
 export const settle = (step: StepNode, around: Surroundings): Effect.Effect<Settled> => {
   let next: NextDelay | undefined
-  // What cut off an earlier attempt: from then on a typed failure does not say that nothing took place.
-  let earlier: UncertainReason | undefined
   let attempts = 0
+  // What cut off an attempt: from then on a typed failure does not say that nothing took place.
+  let reason: UncertainReason | undefined
   let last: Cause.Cause<unknown> = Cause.empty
 
-  const conclude = (attempts: number, cause: Cause.Cause<unknown>, reason: UncertainReason | undefined) =>
+  const conclude = (cause: Cause.Cause<unknown>): Effect.Effect<Settled> =>
     reason === undefined
-      ? Effect.succeed<Settled>({ _tag: "Failed", attempts, cause })
+      ? Effect.succeed({ _tag: "Failed", attempts, cause })
       : ask(step, around, { _tag: "Unknown", attempts, cause, reason })
 
-  const attempt = (number: number): Effect.Effect<Settled> => {
-    attempts = number
-    const context = around.contextOf(number)
-    const plain = Effect.suspend(() => step.action(around.state, context))
+  const attempt = (): Effect.Effect<Settled> => {
+    const context = around.contextOf(++attempts)
+    const plain = Effect.suspend(() => effectOf(step.action(around.state, context), step.name))
     const action = around.inSpan === undefined ? plain : around.inSpan(plain)
-    return Effect.flatMap(once(step, action, around), ({ exit, timedOut }) => {
-      if (Exit.isSuccess(exit)) {
-        return Effect.succeed<Settled>({ _tag: "Succeeded", attempts: number, result: exit.value })
-      }
-      const typed = isTyped(exit.cause)
-      const reason = step.kind === "check" ? undefined : reasonOf(exit.cause, timedOut, step.isUncertain)
-      const known = reason ?? earlier
-      earlier = known
+    return Effect.flatMap(once(step, action, around), ({ exit, timedOut }): Effect.Effect<Settled> => {
+      if (Exit.isSuccess(exit)) return Effect.succeed({ _tag: "Succeeded", attempts, result: exit.value })
       last = exit.cause
-      const cause = timedOut && !typed ? timeoutCause(step, context.path, exit.cause) : exit.cause
-      last = cause
-      if (!retryable(step, cause, reason, timedOut)) return conclude(number, cause, known)
-      const input = timedOut && !typed
+      const own = step.kind === "check" ? undefined : reasonOf(exit.cause, timedOut, step.isUncertain)
+      reason = own ?? reason
+      const limit = timedOut && !isTyped(exit.cause)
         ? new StepTimedOut({ path: context.path, limitMillis: step.timeoutMillis ?? 0 })
-        : Cause.squash(cause)
-      return again(number, cause, known, input)
+        : undefined
+      const cause = last = limit === undefined ? exit.cause : timeoutCause(step, limit, exit.cause)
+      if (!retryable(step, cause, own, timedOut)) return conclude(cause)
+      // The next attempt is no part of the wait: a fiber that stands in a wait for ever would grow with each attempt.
+      return Effect.flatMap(
+        pause(cause, limit ?? Cause.squash(cause)),
+        (end) => end === undefined ? attempt() : conclude(end)
+      )
     })
   }
 
-  // Each continuation in tail position, and no generator, whose frame would stay: a retriable may try for months.
-  const again = (
-    number: number,
-    cause: Cause.Cause<unknown>,
-    reason: UncertainReason | undefined,
-    input: unknown
-  ): Effect.Effect<Settled> => {
-    if (around.signal.stopped) return conclude(number, cause, reason)
-    const due = next === undefined
-      ? Effect.flatMap(delays(step.retry!), (started) => (next = started)(input))
-      : next(input)
-    return Effect.flatMap(Effect.exit(due), (exit) => {
-      if (Exit.isFailure(exit)) return conclude(number, Cause.combine(cause, exit.cause), reason)
-      return exit.value === undefined ? conclude(number, cause, reason) : pause(number, cause, reason, exit.value)
+  /** Waits for the next attempt. Ends with the cause to conclude with when there is none. */
+  const pause = (cause: Cause.Cause<unknown>, input: unknown): Effect.Effect<Cause.Cause<unknown> | undefined> =>
+    Effect.gen(function*() {
+      next ??= yield* delays(step.retry!)
+      const due = around.signal.stopped ? Exit.succeed(undefined) : yield* Effect.exit(next(input))
+      if (Exit.isFailure(due)) return Cause.combine(cause, due.cause)
+      const millis = due.value
+      if (millis === undefined) return cause
+      const now = yield* Clock.currentTimeMillis
+      const recorded = around.attemptFailed(attempts, cause, now + millis)
+      if (recorded !== undefined) yield* recorded
+      const waited = yield* delay(millis, around.signal, around.restore)
+      return waited ? undefined : cause
     })
-  }
-
-  const pause = (
-    number: number,
-    cause: Cause.Cause<unknown>,
-    reason: UncertainReason | undefined,
-    millis: number
-  ): Effect.Effect<Settled> =>
-    Effect.flatMap(
-      Clock.currentTimeMillis,
-      (now) =>
-        Effect.flatMap(around.attemptFailed(number, cause, now + millis) ?? Effect.void, () =>
-          Effect.flatMap(delay(millis, around.signal, around.restore), (waited) =>
-            waited ? attempt(number + 1) : conclude(number, cause, reason)))
-    )
 
   // What the step's own predicates, errors and schedules throw ends here, so that no step is ever lost.
-  return Effect.catchCause(attempt(1), (defect) =>
+  return Effect.catchCause(attempt(), (defect) =>
     Effect.succeed<Settled>(
       step.kind === "check"
         ? { _tag: "Failed", attempts, cause: Cause.combine(last, defect) }
-        : { _tag: "Unknown", attempts, cause: Cause.combine(last, defect), reason: earlier ?? "Died" }
+        : { _tag: "Unknown", attempts, cause: Cause.combine(last, defect), reason: reason ?? "Died" }
     ))
 }

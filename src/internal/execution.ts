@@ -51,7 +51,8 @@ export class SavePoint {
 
   failed(failure: Failure): void {
     if (this.cause === undefined) this.cause = failure.cause
-    else (this.others ??= []).push(failure)
+    // What is cut because of the first failure has not failed.
+    else if (!Cause.hasInterruptsOnly(failure.cause)) (this.others ??= []).push(failure)
   }
 
   /** Whether nothing but typed failures has happened here, so that another way may be tried. */
@@ -78,10 +79,11 @@ export class SavePoint {
   mergeInto(outer: SavePoint, cause: Cause.Cause<unknown>): void {
     this.joins(outer)
     outer.failed({ path: this.path, attempts: 1, cause })
-    if (this.others !== undefined) (outer.others ??= []).push(...this.others)
-    if (this.uncertain !== undefined) (outer.uncertain ??= []).push(...this.uncertain)
-    if (this.parked !== undefined) (outer.parked ??= []).push(...this.parked)
-    if (this.failures !== undefined) (outer.failures ??= []).push(...this.failures)
+    // One by one: a branch for each of very many items may have failed, more than a call can take as arguments.
+    for (const other of this.others ?? []) (outer.others ??= []).push(other)
+    for (const step of this.uncertain ?? []) (outer.uncertain ??= []).push(step)
+    for (const step of this.parked ?? []) (outer.parked ??= []).push(step)
+    for (const failure of this.failures ?? []) (outer.failures ??= []).push(failure)
   }
 }
 
@@ -114,7 +116,7 @@ export class Execution {
     this.#makeId = makeId
   }
 
-  /** Made when it is first asked for: most runs in a fiber never need it. */
+  /** Unless it was given, or comes from the payload, it is made when it is first asked for: most runs never need it. */
   get id(): string {
     return this.#makeId()
   }

@@ -9,7 +9,7 @@ import type { CompensationContext, StepContext } from "../StepContext.ts"
 import type { StepPath } from "../StepPath.ts"
 import { escape } from "../StepPath.ts"
 import type { Settled, Surroundings } from "./attempt.ts"
-import { wholeCause } from "./attempt.ts"
+import { effectOf, wholeCause } from "./attempt.ts"
 import { reasonOf } from "./cause.ts"
 import type { Execution, SavePoint } from "./execution.ts"
 import type { AnyEffect, AnySchedule, Node, SagaTree, State, StepNode } from "./tree.ts"
@@ -91,6 +91,7 @@ class UndoContext extends ActionContext implements CompensationContext {
   }
 }
 
+/** The books of one sequence. */
 export class Frame implements UndoLog {
   readonly execution: Execution
   readonly tree: SagaTree
@@ -160,7 +161,8 @@ export class Frame implements UndoLog {
 
   #act(step: StepNode): AnyEffect {
     this.progress = Progress.InFlight
-    return this.inSpan(step, "action", step.action(this.state, new ActionContext(this, step, 1)))
+    const action = effectOf(step.action(this.state, new ActionContext(this, step, 1)), step.name)
+    return this.inSpan(step, "action", action)
   }
 
   announce(step: StepNode): Effect.Effect<void> | undefined {

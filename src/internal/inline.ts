@@ -15,7 +15,7 @@ import { SagaScope } from "../SagaScope.ts"
 import { reasonOf } from "./cause.ts"
 import type { Done, InlineStep } from "./inlineLog.ts"
 import { InlineLog } from "./inlineLog.ts"
-import { quietly } from "./recorder.ts"
+import { logStuck, quietly } from "./recorder.ts"
 import type { AnyEffect } from "./tree.ts"
 import { unwind } from "./unwind.ts"
 import { answer } from "./wait.ts"
@@ -255,6 +255,5 @@ const failStuck = (log: InlineLog): Effect.Effect<never, CompensationFailed<unkn
     uncompensated: due.filter((entry) => !entry.undone).map((entry) => entry.path),
     uncertain: [...parked, ...log.uncertain ?? []]
   })
-  const told = Effect.logError(error.message, ...error.failures.map((failure) => failure.cause))
-  return Effect.andThen(quietly(told), Effect.fail(error))
+  return Effect.andThen(quietly(logStuck(error)), Effect.fail(error))
 }

@@ -8,13 +8,9 @@ import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import type { Failure, UncertainStep } from "../SagaError.ts"
 import { SagaScope } from "../SagaScope.ts"
+import type { InlineContext } from "../StepContext.ts"
 import type { AnyEffect, AnySchedule } from "./tree.ts"
 import type { UndoGroup, UndoLog } from "./unwind.ts"
-
-export interface InlineContext {
-  readonly attempt: number
-  readonly cause: Cause.Cause<unknown>
-}
 
 /** A step as `withCompensation` describes it. */
 export interface InlineStep {
@@ -47,6 +43,7 @@ interface Unwinding {
   readonly failures: Array<Failure>
 }
 
+/** The books of one inline scope. */
 export class InlineLog implements UndoLog {
   readonly "~effect-saga/SagaScope" = "SagaScope"
   readonly entries: Array<Done | Group> = []

@@ -24,7 +24,7 @@ export const runBranches = <B extends Branch>(
 ): AnyEffect => {
   const pool = new Pool(around, group, finished)
   const workers = Math.min(group.concurrency, group.count)
-  return Effect.onExitPrimitive(workers <= 1 ? inline(pool) : forked(pool, workers), (exit) => {
+  return Effect.onExitPrimitive(workers <= 1 ? alone(pool) : forked(pool, workers), (exit) => {
     if (Exit.isSuccess(exit)) return undefined
     // An interruption that found nothing but waits is booked by no branch.
     if (around.savePoint.cause === undefined) around.conclude(exit.cause)
@@ -82,7 +82,7 @@ class Worker<B extends Branch> {
 }
 
 /** One worker, in this fiber. */
-const inline = <B extends Branch>(pool: Pool<B>): AnyEffect => {
+const alone = <B extends Branch>(pool: Pool<B>): AnyEffect => {
   const worker = new Worker(pool)
   return Effect.onExitPrimitive(Effect.whileLoop(worker), (exit) => {
     if (Exit.isFailure(exit)) worker.failed(exit.cause)

@@ -2,9 +2,11 @@
  * The recorder of a run in a fiber: hands each fact to the observers. It keeps nothing, waits for nothing, and lets no
  * observer into the run.
  */
+import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type { Stuck } from "../SagaError.ts"
 import type { SagaEvent } from "../SagaEvent.ts"
 import type { ObservedExecution, SagaObserver, Watch } from "../SagaObserver.ts"
 import { printable } from "../StepPath.ts"
@@ -102,3 +104,7 @@ export class Telling implements Recorder {
 
 /** Runs what only tells, such as a log line: what is wrong with a logger is not wrong with the saga. */
 export const quietly = (effect: AnyEffect): Effect.Effect<void> => Effect.asVoid(Effect.exit(effect))
+
+/** Logs what is stuck, with all that stood in the way as one cause: a logger joins several pair by pair. */
+export const logStuck = (error: Stuck["error"]): Effect.Effect<void> =>
+  Effect.logError(error.message, Cause.fromReasons(error.failures.flatMap((failure) => failure.cause.reasons)))

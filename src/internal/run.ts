@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
-import type { Failure } from "../SagaError.ts"
+import type { Failure, Stuck } from "../SagaError.ts"
 import { CompensationFailed, ForwardRecoveryFailed, PivotUncertain, StepUncertain } from "../SagaError.ts"
 import type { SagaEvent } from "../SagaEvent.ts"
 import { Observers } from "../SagaObserver.ts"
@@ -19,8 +19,8 @@ import type { Frame, FrameGroup } from "./frame.ts"
 import { Progress } from "./frame.ts"
 import type { Sequence } from "./interpreter.ts"
 import { backward, bounded, interrupted, open, validate } from "./interpreter.ts"
-import { quietly, Telling, Watched } from "./recorder.ts"
-import type { AnyEffect, Node, SagaTree, Stuck } from "./tree.ts"
+import { logStuck, quietly, Telling, Watched } from "./recorder.ts"
+import type { AnyEffect, Node, SagaTree } from "./tree.ts"
 
 /** How a run ended: one of these is called, last. */
 export interface Endings<A, E> {
@@ -29,6 +29,7 @@ export interface Endings<A, E> {
   readonly stuck: (stuck: Stuck, execution: Execution) => Effect.Effect<A, E>
 }
 
+/** Runs a saga in the current fiber, from the check of its payload to its last fact. */
 export const execute = <A, E>(
   tree: SagaTree,
   payload: unknown,
@@ -289,18 +290,15 @@ const tell = <A, E>(
 ): Effect.Effect<A, E> => {
   const { recorder, tree } = execution
   const stuck: Stuck = { saga: tree.definition.saga, executionId: execution.id, error }
-  const onStuck = tree.options.onStuck ?? logStuck
+  const onStuck = tree.options.onStuck ?? (() => logStuck(error))
   const told = Effect.matchCauseEffect(Effect.suspend(() => onStuck(stuck)), {
-    onFailure: (cause) => quietly(Effect.andThen(logStuck(stuck), Effect.logError("Its `onStuck` failed", cause))),
+    onFailure: (cause) => quietly(Effect.andThen(logStuck(error), Effect.logError("Its `onStuck` failed", cause))),
     onSuccess: () => Effect.void
   })
   const end = Effect.andThen(told, endings.stuck(stuck, execution))
   if (recorder === undefined) return end
   return last(execution, { _tag: "SagaStuck", atMillis: recorder.now(), reason, open }, end)
 }
-
-const logStuck = (stuck: Stuck): Effect.Effect<void> =>
-  Effect.logError(stuck.error.message, ...stuck.error.failures.map((failure) => failure.cause))
 
 /** Records the last fact of a run before its end is known to anyone. */
 const last = <A, E>(

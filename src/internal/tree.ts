@@ -8,7 +8,7 @@ import type * as Option from "effect/Option"
 import { pipeArguments } from "effect/Pipeable"
 import type * as Schedule from "effect/Schedule"
 import type * as Schema from "effect/Schema"
-import type { CompensationFailed, ForwardRecoveryFailed } from "../SagaError.ts"
+import type { Stuck } from "../SagaError.ts"
 import { SagaDefinitionError } from "../SagaError.ts"
 import type { CompensationContext, StepContext } from "../StepContext.ts"
 import { nameProblem } from "../StepPath.ts"
@@ -17,8 +17,10 @@ import { nameProblem } from "../StepPath.ts"
 export type State = Record<string, unknown>
 /** An effect whose services have been accounted for in the type of the saga. */
 export type AnyEffect<A = unknown> = Effect.Effect<A, unknown>
+/** A schedule whose input has been accounted for in the type of the step. */
 export type AnySchedule = Schedule.Schedule<unknown, unknown>
 
+/** An action of any kind, with all that its options said. */
 export interface StepNode {
   readonly _tag: "Step"
   readonly kind: "step" | "check" | "pivot" | "retriable"
@@ -43,18 +45,21 @@ export interface StepNode {
   readonly simple: boolean
 }
 
+/** A wait. */
 export interface SleepNode {
   readonly _tag: "Sleep"
   readonly name: string
   readonly duration: (state: State) => Duration.Input
 }
 
+/** Branches side by side, whose results are results of the saga. */
 export interface ParallelNode {
   readonly _tag: "Parallel"
   readonly branches: ReadonlyArray<SagaTree>
   readonly concurrency: number
 }
 
+/** One branch, run for each item of a list. */
 export interface ForEachNode {
   readonly _tag: "ForEach"
   readonly name: string
@@ -74,6 +79,7 @@ export interface ChoiceNode {
   readonly cases: ReadonlyMap<string, SagaTree>
 }
 
+/** Another saga in the place of a step. */
 export interface NestedNode {
   readonly _tag: "Nested"
   readonly name: string
@@ -81,6 +87,7 @@ export interface NestedNode {
   readonly payloadOf: (state: State) => unknown
 }
 
+/** A way, and another one for when it fails. */
 export interface OrElseNode {
   readonly _tag: "OrElse"
   readonly name: string
@@ -88,8 +95,10 @@ export interface OrElseNode {
   readonly second: SagaTree
 }
 
+/** What a saga is a list of. */
 export type Node = StepNode | SleepNode | ParallelNode | ForEachNode | ChoiceNode | NestedNode | OrElseNode
 
+/** Which saga it is, and what it was made with. */
 export interface Definition {
   readonly saga: string
   readonly version: number
@@ -99,12 +108,7 @@ export interface Definition {
   readonly path: string
 }
 
-export interface Stuck {
-  readonly saga: string
-  readonly executionId: string
-  readonly error: CompensationFailed<unknown> | ForwardRecoveryFailed
-}
-
+/** What holds for the whole of a saga. */
 export interface Options {
   readonly timeoutMillis: number | undefined
   readonly unwindRetry: AnySchedule | undefined
@@ -112,6 +116,7 @@ export interface Options {
   readonly onStuck: ((stuck: Stuck) => AnyEffect) | undefined
 }
 
+/** What a saga or a branch returns in place of the record of its results. */
 export interface Output {
   readonly success: Schema.Top
   readonly f: (state: State) => unknown
@@ -125,7 +130,7 @@ const noOptions: Options = {
 }
 
 /** Whether a node ends the part of its saga that can be compensated. */
-export const commits = (node: Node): boolean =>
+const commits = (node: Node): boolean =>
   node._tag === "Step"
     ? node.kind === "pivot" || node.kind === "retriable"
     : node._tag === "Nested" && node.saga.committed
@@ -207,7 +212,7 @@ export class SagaTree {
     return new SagaTree({ definition: { ...this.definition, path }, reserved, committed: this.committed }, {})
   }
 
-  append(node: Node, options?: { readonly committed: boolean }): SagaTree {
+  append(node: Node): SagaTree {
     const where = node._tag === "Parallel" ? "" : node.name
     if (this.output !== undefined) {
       throw this.error(where, "nothing can follow `output`: put it at the end")
@@ -232,7 +237,7 @@ export class SagaTree {
       if (names.has(name)) throw this.error(where, `the name "${name}" is already used in this saga`)
       names.add(name)
     }
-    return new SagaTree(this, { node, reserved: names, committed: options?.committed ?? this.committed })
+    return new SagaTree(this, { node, reserved: names, committed: this.committed || commits(node) })
   }
 
   withOutput(output: Output): SagaTree {

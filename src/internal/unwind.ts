@@ -64,7 +64,8 @@ class Unwind {
   next: NextDelay | undefined
   /** End the loop after the compensation that runs now: its fiber is being watched. */
   pause = false
-  #paused = false
+  /** The loop has ended for that reason: there may be more to compensate. */
+  paused = false
   inGroup = false
 
   constructor(deadlineMillis: number | undefined, take: () => UndoLog | undefined) {
@@ -84,10 +85,10 @@ class Unwind {
   while(): boolean {
     if (this.pause) {
       this.pause = false
-      this.#paused = true
+      this.paused = true
       return false
     }
-    this.#paused = false
+    this.paused = false
     while (true) {
       if (this.#logs.length === 0) {
         const log = this.#take()
@@ -125,12 +126,8 @@ class Unwind {
   }
 
   /** What runs now needs no limit: a group bounds its own compensations, and behind the last there is nothing. */
-  get bounded(): boolean {
+  get unlimited(): boolean {
     return this.inGroup || this.#logs.length === 0
-  }
-
-  get done(): boolean {
-    return !this.#paused
   }
 
   #open(log: UndoLog): void {
@@ -162,7 +159,7 @@ const drain = (loop: Unwind): Effect.Effect<void> =>
     const exit = fiber.pollUnsafe()
     if (exit !== undefined) return ended(loop, exit, false)
     loop.pause = true
-    return loop.bounded
+    return loop.unlimited
       ? Effect.flatMap(Fiber.await(fiber), (exit) => ended(loop, exit, false))
       : Effect.flatMap(awaitWithin(fiber, loop.log.limitAt(loop.index)), (awaited) => watched(loop, awaited))
   })
@@ -180,10 +177,7 @@ const timedOut = (loop: Unwind, abandoned: boolean): CompensationTimedOut =>
   })
 
 const ended = (loop: Unwind, exit: Exit.Exit<void, unknown>, late: boolean): Effect.Effect<void> => {
-  if (Exit.isSuccess(exit)) {
-    if (loop.done) return Effect.void
-    return drain(loop)
-  }
+  if (Exit.isSuccess(exit)) return loop.paused ? drain(loop) : Effect.void
   const rest = exit.cause.reasons.filter((reason) => !Cause.isInterruptReason(reason))
   return tryAgain(
     loop,

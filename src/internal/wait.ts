@@ -23,7 +23,9 @@ const arm = (millis: number, onFire: () => void): Effect.Effect<Fiber.Fiber<void
 export const delay = (millis: number, signal: StopSignal, restore: Restore): Effect.Effect<boolean> =>
   Effect.suspend(() => {
     if (signal.stopped) return Effect.succeed(false)
-    if (millis <= 0) return Effect.map(Effect.exit(restore(Effect.yieldNow)), Exit.isSuccess)
+    if (millis <= 0) {
+      return Effect.map(Effect.exit(restore(Effect.yieldNow)), (exit) => Exit.isSuccess(exit) && !signal.stopped)
+    }
     return Effect.flatMap(arm(millis, () => {}), (timer) => {
       let cut = false
       const forget = signal.listen(() => {
@@ -38,6 +40,7 @@ export const delay = (millis: number, signal: StopSignal, restore: Restore): Eff
     })
   })
 
+/** How an action with a limit ended. */
 export interface Ended<A> {
   readonly exit: Exit.Exit<A, unknown>
   /** The limit passed first. The exit tells what the action still had to say when it was cut off. */

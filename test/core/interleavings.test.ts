@@ -1,10 +1,8 @@
 // Interruption at every operation of a run whose fibers are made to yield every few operations: rule 5, faults 5 and 13.
 import { assert, it } from "@effect/vitest"
-import type { Scheduler } from "effect"
-import { Effect, Fiber, Logger, Option, Schedule, Schema } from "effect"
+import { Effect, Fiber, Logger, Option, Schedule, Scheduler, Schema } from "effect"
 import { Saga } from "effect-saga"
-import type { Ledger } from "./ledger.ts"
-import { trip } from "./ledger.ts"
+import { Ledger, trip } from "./ledger.ts"
 
 /** Makes fibers yield after so many operations, and interrupts at some operation of all of them, counted together. */
 class Cutting extends Scheduler.MixedScheduler {

@@ -147,7 +147,7 @@ const everything = [
   "done and lost",
   ...["Succeeded", "Failed", "Uncertain"].map((status) => `asked: ${status}`),
   ...["fail", "DeclaredByError", "TimedOut", "SagaTimedOut"].map((error) => `cause: Fail ${error}`),
-  ...["Died", "TimedOut", "broken", "fail", "SagaTimedOut"].map((defect) => `cause: Die ${defect}`),
+  ...["Died", "TimedOut", "broken", "fail"].map((defect) => `cause: Die ${defect}`),
   ...["step", "check", "pivot", "retriable"].flatMap((kind) => [`${kind} Succeeded`, `${kind} Failed`]),
   ...["TimedOut", "Died", "DeclaredByError"].map((reason) => `pivot Uncertain ${reason} stuck`),
   ...["Interrupted", "TimedOut", "Died", "DeclaredByError"].flatMap((reason) =>

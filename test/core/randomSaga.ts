@@ -119,7 +119,9 @@ class Forest {
   /** The node that commits, and what follows it. */
   #commit(depth: number): ReadonlyArray<Node> {
     const dice = this.#dice
-    const kind = depth === 0 ? dice.pick(["pivot", "retriable", "nested"]) : dice.pick(["pivot", "retriable"])
+    const kind = depth === 0
+      ? dice.pick(["pivot", "pivot", "retriable", "nested"])
+      : dice.pick(["pivot", "pivot", "retriable"])
     const node = kind === "nested" ? this.#fork(kind, depth, false, true) : this.#leaf(kind, false)
     return [node, ...(dice.chance(0.7) ? this.#nodes(depth, true) : [])]
   }
@@ -140,7 +142,7 @@ class Forest {
       const name = this.#name()
       return { kind: "sleep", name, decisions: [name], millis: dice.int(1, longest) }
     }
-    const kinds = ["parallel", "forEach", "when", "match"] as const
+    const kinds = ["parallel", "parallel", "forEach", "forEach", "when", "match"] as const
     return this.#fork(
       dice.pick(committed ? kinds : [...kinds, "nested", "orElse", "orElse", "orElse"]),
       depth,
@@ -309,9 +311,9 @@ export const randomScript = (seed: number): Script => {
   return {
     attempt: (path, leaf, attempt) => {
       const dice = new Dice(seed, `act ${attempt} ${path}`)
-      // Where there is more that can go wrong.
-      const rate = leaf.kind === "pivot" || leaf.timeout < never ? 3 * actions : actions
-      const failing = fails("act", path, attempt, rate)
+      // More where more can go wrong.
+      const rate = leaf.retry.times > 0 || leaf.timeout < never ? 3 * actions : actions
+      const failing = fails("act", path, attempt, leaf.kind === "pivot" ? 0.4 : rate)
       if (failing && !leaf.starter && dice.chance(0.1)) return thrown
       const failures = ["fail", "fail", leaf.isUncertain ? "DeclaredByError" : "fail", "Died"] as const
       const end: Attempt["end"] = failing ? dice.pick(failures) : "ok"

@@ -2,6 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Latch, Result, Schedule, Schema } from "effect"
 import { Saga, SagaObserver, SagaState } from "effect-saga"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 import type { Ledger } from "./ledger.ts"
 import { reasons, saga, stuckOf, trip } from "./ledger.ts"
 
@@ -170,20 +172,20 @@ describe("F23 deep", () => {
     }))
 })
 
-it.effect("the facts of 8,000 save-points fold", () =>
+it.effect("the facts of 16,000 save-points fold", () =>
   Effect.gen(function*() {
     const refused = Saga.check("no", { error: Schema.String, action: () => Effect.fail("no") })
     const [, facts] = yield* SagaObserver.collect(Saga.outcome(
       trip.pipe(Saga.forEach("items", {
         item: Schema.Int,
-        items: () => Array.from({ length: 8_000 }, (_, index) => index),
+        items: () => Array.from({ length: 16_000 }, (_, index) => index),
         key: String,
         each: (fork) => fork.pipe(Saga.orElse("way", (first) => first.pipe(refused), (second) => second))
       })),
       undefined
     ))
     assert.strictEqual(Result.getOrThrow(SagaState.fold(facts)).status, "Succeeded")
-  }), 3_000)
+  }), 15_000)
 
 describe("memory stays flat", () => {
   const times = 100_000

@@ -88,6 +88,22 @@ describe("tries", () => {
     }))
 })
 
+describe("what it is given", () => {
+  const values = [undefined, null, NaN, -0, "", [], new Map([[1, 2]]), new Date(0), () => 1, Effect.void]
+  it.effect("24. is the value that the action has returned, whatever it is", () =>
+    Effect.gen(function*() {
+      const given: Array<unknown> = []
+      const step = (value: unknown) =>
+        Saga.withCompensation(Effect.succeed(value), (value) =>
+          Effect.sync(() => {
+            given.unshift(value)
+          }))
+      yield* Effect.forEach(values, step).pipe(Effect.andThen(failing), Saga.scoped, Effect.flip)
+      assert.strictEqual(given.length, values.length)
+      assert.isTrue(given.every((value, index) => Object.is(value, values[index])))
+    }))
+})
+
 describe("a compensation that cannot do its work", () => {
   const ways = {
     "9. fails": Effect.fail("busy"),

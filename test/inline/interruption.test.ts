@@ -1,6 +1,6 @@
 /** Inline sagas that are interrupted, at every moment, once or several times; and the scope around them closing. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Scope } from "effect"
 import { Saga } from "effect-saga"
 import { TestClock } from "effect/testing"
 import { Ledger, reasonsOf } from "./ledger.ts"
@@ -156,6 +156,24 @@ describe("interruption", () => {
       yield* TestClock.adjust("1 millis")
       yield* Fiber.await(fiber)
       assert.deepStrictEqual(ledger.lines, ["+seat", "-seat"])
+    }))
+
+  it.effect("7. by a time limit around the saga: the limit does not cut the unwind, and waits for it", () =>
+    Effect.gen(function*() {
+      const ledger = new Ledger()
+      const slowly = (name: string) => Effect.andThen(Effect.sleep("3 seconds"), ledger.undo(name))
+      const fiber = yield* Saga.withCompensation(ledger.act("seat"), slowly).pipe(
+        Effect.andThen(Effect.never),
+        Saga.scoped,
+        Effect.timeout("1 second"),
+        start
+      )
+      yield* TestClock.adjust("3999 millis")
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+      const exit = yield* Fiber.await(fiber)
+      assert.deepStrictEqual(ledger.lines, ["+seat", "-seat"])
+      assert.isTrue(Exit.isFailure(exit) && Cause.isTimeoutError(Cause.squash(exit.cause)))
     }))
 
   it.effect("of one branch, while the saga goes on: the branch is a part of the saga, nothing is undone yet", () =>

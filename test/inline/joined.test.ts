@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Schedule } from "effect"
 import { Saga } from "effect-saga"
-import { Ledger, reasonsOf, uncertainOf } from "./ledger.ts"
+import { during, Ledger, reasonsOf, uncertainOf } from "./ledger.ts"
 
 const no = Effect.fail("no")
 
@@ -46,6 +46,18 @@ describe("a joined part", () => {
         return yield* no
       }).pipe(Saga.scoped, Effect.flip)
       assert.deepStrictEqual(ledger.lines, ["+before", "+cheap", "-cheap", "+dear", "-dear", "-before"])
+    }))
+
+  it.effect("25. that fails is undone to the end before another way starts", () =>
+    Effect.gen(function*() {
+      const ledger = new Ledger()
+      const slowly = (name: string) => Effect.andThen(Effect.sleep("1 second"), ledger.undo(name))
+      const cheap = Saga.withCompensation(ledger.act("cheap"), slowly)
+      const supplier = Saga.joined(Effect.andThen(cheap, no)).pipe(
+        Effect.catchIf((error) => error === "no", () => ledger.step("dear"))
+      )
+      assert.strictEqual(yield* supplier.pipe(Saga.scoped, during("1 second")), "dear")
+      assert.deepStrictEqual(ledger.lines, ["+cheap", "-cheap", "+dear"])
     }))
 
   it.effect("in a joined part, each in its place", () =>

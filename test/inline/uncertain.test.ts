@@ -151,6 +151,38 @@ describe("an unknown outcome whose failure is caught", () => {
       ])
     }))
 
+  it.effect("16. stays so when the step is tried again and fails for certain", () =>
+    Effect.gen(function*() {
+      const ledger = new Ledger()
+      let tries = 0
+      const answer = (): Effect.Effect<never, NoAnswer | Refused> => ++tries === 1 ? new NoAnswer() : new Refused()
+      const exit = yield* Effect.suspend(answer).pipe(
+        Saga.withCompensation(undoing(ledger, "charge"), {
+          whenUncertain: "compensate",
+          isUncertain: (error) => error._tag === "NoAnswer"
+        }),
+        Effect.retry({ times: 1 }),
+        Saga.scoped,
+        Effect.exit
+      )
+      assert.strictEqual(tries, 2)
+      assert.deepStrictEqual(reasonsOf(exit), [new Refused()])
+      assert.deepStrictEqual(ledger.lines, ["-charge Unknown DeclaredByError"])
+    }))
+
+  it.effect("in a scope inside is listed by the scope around it, with its own", () =>
+    Effect.gen(function*() {
+      const ledger = new Ledger()
+      const dying = (name: string) => Saga.withCompensation(Effect.die("bug"), () => Effect.void, { name })
+      const exit = yield* Effect.exit(dying("outer")).pipe(
+        Effect.andThen(Saga.scoped(dying("inner"))),
+        Saga.scoped,
+        Effect.exit,
+        Effect.provide(ledger.layer)
+      )
+      assert.deepStrictEqual(uncertainOf(exit), ["inner Died", "outer Died"])
+    }))
+
   it.effect("is reported when the saga fails later", () =>
     Effect.gen(function*() {
       const ledger = new Ledger()
@@ -354,6 +386,7 @@ describe("verify", () => {
         Saga.withCompensation((bill: string) => ledger.write(`-charge ${bill}`), {
           verify: Effect.andThen(Effect.sleep("1 second"), Effect.succeedSome("bill"))
         }),
+        Effect.andThen(ledger.step("never")),
         Saga.scoped,
         Effect.forkChild({ startImmediately: true })
       )
