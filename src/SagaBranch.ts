@@ -295,7 +295,8 @@ export const match = <const N extends string, S, P extends Phase, C extends Reco
  * **Details**
  *
  * Only typed failures of `first` lead to `second`, and only after a clean unwind: nothing stuck, nothing uncertain. A
- * defect, an interruption or a time limit goes outward. Siblings of the node go on meanwhile.
+ * defect, an interruption, the limit of a step or of the saga goes outward; the `timeout` of a saga nested in `first` is a
+ * typed failure like others. Siblings of the node go on meanwhile.
  *
  * **Gotchas**
  *

@@ -63,13 +63,14 @@ export class SagaDefinitionError extends Data.TaggedError("SagaDefinitionError")
   readonly problem: string
 }> {
   override get message(): string {
-    return `Saga "${this.saga}"${this.path === "" ? "" : `, at "${this.path}"`}: ${this.problem}`
+    return `Saga "${printable(this.saga)}"${this.path === "" ? "" : `, at "${printable(this.path)}"`}: ${this.problem}`
   }
 }
 
 /**
  * A payload does not match the schema of its saga, of which nothing has run. When it is a nested one, what came before
- * is compensated. The types exclude it, so it is a defect.
+ * is compensated. What the types do not exclude, such as a number that `Schema.Int` refuses, is a defect too: decode what
+ * comes from outside before it becomes a payload.
  *
  * @category errors
  * @since 0.1.0
@@ -278,7 +279,7 @@ export interface Stuck {
  */
 export class SagaScopeClosed extends Data.TaggedError("SagaScopeClosed")<{ readonly step: string }> {
   override get message(): string {
-    return `"${this.step}" was started after its saga had ended. Join the fiber that starts it before the end of the saga`
+    return `"${this.step}" was started after its saga had ended. Join the fiber that starts it before the end of the saga; in a compensation use \`Saga.scoped\``
   }
 }
 

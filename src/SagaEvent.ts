@@ -40,7 +40,7 @@ export const SagaEvent = Schema.Union([
     ...AtPath,
     attempts: Schema.Number,
     reason: Reason,
-    treatment: Schema.Literals(["report", "compensate", "stuck"]),
+    whenUncertain: Schema.Literals(["report", "compensate", "stuck"]),
     cause: FailureCause
   }),
   Schema.TaggedStruct("BranchChosen", { ...AtPath, tag: Schema.NullOr(Schema.String) }),

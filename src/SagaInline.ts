@@ -49,6 +49,7 @@ export interface InlineOptions<A, E, R> {
   readonly compensationTimeout?: Duration.Input
 }
 
+// Looked up, not spelled out: so that a message of the compiler lists the three words in place of this name.
 type WhenUncertain = InlineStep["whenUncertain"]
 
 /** What a compensation is given: the result, or what is known of the attempt when it runs in the dark too. */
@@ -72,7 +73,8 @@ type Given<A, W extends WhenUncertain> = W extends "compensate" ? Attempt<A> : A
  *
  * `Effect.timeout` inside turns a cut-off action into a typed failure, which says "it did not happen": name it in
  * `isUncertain`. `Effect.uninterruptible` belongs around the step, behind `withCompensation`: inside of it the action is
- * waited for, but its result is lost to the interruption. `Effect.race` and `Effect.timeoutOption` around a step drop its success while the saga goes on: use
+ * waited for, but its result is lost to the interruption. Provide layers outside `Saga.scoped`: one that is provided
+ * around a step alone is closed before the compensation runs. `Effect.race` and `Effect.timeoutOption` around a step drop its success while the saga goes on: use
  * `Saga.race` and `Saga.timeoutOption`. A crash of the process loses everything: nothing is compensated.
  *
  * **Example** (Reserving a seat)

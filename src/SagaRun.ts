@@ -62,7 +62,8 @@ export type Outcome<A, E> =
  * **Gotchas**
  *
  * In-process nothing survives the process: after a crash nothing is compensated. A payload that does not match its
- * schema is a defect `PayloadInvalid`, and nothing has run. Without a `key` and an `executionId` each run has new
+ * schema is a defect `PayloadInvalid`, and nothing has run. A run that has succeeded is not undone by a saga around it:
+ * put it in by `nested`. Without a `key` and an `executionId` each run has new
  * idempotency keys: participants cannot recognise a second run of the same order.
  *
  * **Example** (Running a saga)

@@ -47,7 +47,7 @@ export interface StepState {
   /** Why the outcome of the action is unknown, and what is done about it. */
   readonly uncertain: {
     readonly reason: UncertainReason
-    readonly treatment: "report" | "compensate" | "stuck"
+    readonly whenUncertain: "report" | "compensate" | "stuck"
   } | undefined
 }
 
@@ -295,13 +295,13 @@ const applyToStep = (
     case "StepFailed":
       return to({ attempts: event.attempts, cause: event.cause }, -1)
     case "StepUncertain": {
-      const uncertain = { reason: event.reason, treatment: event.treatment }
+      const uncertain = { reason: event.reason, whenUncertain: event.whenUncertain }
       return to({ attempts: event.attempts, cause: event.cause, uncertain }, -1)
     }
     case "CompensationStarted":
       if (!covered(state, event.path)) return mismatch("has no unwind that it is a part of")
-      if (step.uncertain !== undefined && step.uncertain.treatment !== "compensate") {
-        return mismatch(`cannot follow: a step of unknown outcome with treatment "${step.uncertain.treatment}"`)
+      if (step.uncertain !== undefined && step.uncertain.whenUncertain !== "compensate") {
+        return mismatch(`cannot follow: a step of unknown outcome with whenUncertain "${step.uncertain.whenUncertain}"`)
       }
       return to({}, 1)
     case "CompensationAttemptFailed":

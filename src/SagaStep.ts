@@ -106,6 +106,15 @@ interface Limit<ES extends Schema.Top> {
   readonly timeoutError?: () => ES["Type"]
 }
 
+/** What is said of a step and of nothing else, so that the options of a step are not taken for those of another kind. */
+interface NotCompensated {
+  readonly compensation?: OnlySteps
+  readonly compensationRetry?: OnlySteps
+  readonly compensationTimeout?: OnlySteps
+  readonly whenUncertain?: OnlySteps
+}
+type OnlySteps = "only a `step` is compensated: a check, a pivot and a retriable are not"
+
 interface Backward<S, A, CE, CR> {
   /** Undoes the action. May run more than once, each time with the same idempotency key. */
   readonly compensation: (given: A, state: S, context: CompensationContext) => Effect.Effect<unknown, CE, CR>
@@ -251,7 +260,7 @@ export const check = <
   R,
   AS extends Schema.Top = Schema.Void,
   ES extends Schema.Top = Schema.Never
->(name: Fresh<N, S>, options: ActionOptions<NoInfer<S>, AS, ES, R> & Retry<ES> & Limit<ES>) =>
+>(name: Fresh<N, S>, options: ActionOptions<NoInfer<S>, AS, ES, R> & Retry<ES> & Limit<ES> & NotCompensated) =>
 <P0, O0, A0, E0, R0>(
   self: Saga<P0, S, O0, A0, E0, R0, Place["beforeCommit"]>
 ): Added<P0, S, O0, A0, N, AS["Type"], E0 | ES["Type"], R0 | R, "Reversible"> => add(self, "check", name, options)
@@ -301,6 +310,7 @@ export const pivot = <
     & Omit<ActionOptions<NoInfer<S>, AS, ES, R>, "interruptible">
     & UncertainOptions<NoInfer<S>, AS, VR>
     & Limit<ES>
+    & NotCompensated
     & {
       readonly retry?: Schedule.Schedule<unknown, unknown>
       readonly isUncertain?: (error: ES["Type"]) => boolean
@@ -360,6 +370,7 @@ export const retriable = <
     & Omit<ActionOptions<NoInfer<S>, AS, ES, R>, "interruptible">
     & UncertainOptions<NoInfer<S>, AS, VR>
     & Limit<ES>
+    & NotCompensated
     & { readonly retry: Schedule.Schedule<unknown, unknown> }
 ) =>
 <P0, O0, A0, E0, R0, P extends Phase>(
@@ -431,6 +442,12 @@ const nodeOf = (tree: SagaTree, kind: StepNode["kind"], name: string, options: E
   for (const schema of [options.success, options.error]) {
     const problem = schema === undefined ? undefined : anyIn(schema)
     if (problem !== undefined) throw tree.error(name, problem)
+  }
+  if (kind !== "step" && (options.compensation ?? options.whenUncertain) !== undefined) {
+    throw tree.error(
+      name,
+      `a ${kind} is not compensated: make it a step, or leave out \`compensation\` and \`whenUncertain\``
+    )
   }
   const forward = kind === "pivot" || kind === "retriable"
   const timeoutMillis = tree.limit(name, "timeout", options.timeout)

@@ -40,11 +40,11 @@ export const wholeCause = (settled: Exclude<Settled, { readonly _tag: "Succeeded
     ? Cause.combine(settled.cause, settled.unanswered)
     : settled.cause
 
-/** What an action has returned, if that is an Effect: anything else would end the fiber without any unwind. */
-export const effectOf = <A>(returned: AnyEffect<A>, name: string): AnyEffect<A> =>
+/** What user code has returned, if that is an Effect: anything else would end the fiber without any unwind. */
+export const effectOf = <A>(returned: AnyEffect<A>, whose: string): AnyEffect<A> =>
   Effect.isEffect(returned)
     ? returned
-    : Effect.die(new TypeError(`The action of "${name}" returned ${typeof returned}, not an Effect: wrap it in one`))
+    : Effect.die(new TypeError(`${whose} returned ${typeof returned}, not an Effect: wrap it in one`))
 
 /** What an action needs of the saga around it. */
 export interface Surroundings {
@@ -142,7 +142,7 @@ export const settle = (step: StepNode, around: Surroundings): Effect.Effect<Sett
 
   const attempt = (): Effect.Effect<Settled> => {
     const context = around.contextOf(++attempts)
-    const plain = Effect.suspend(() => effectOf(step.action(around.state, context), step.name))
+    const plain = Effect.suspend(() => effectOf(step.action(around.state, context), `The action of "${step.name}"`))
     const action = around.inSpan === undefined ? plain : around.inSpan(plain)
     return Effect.flatMap(once(step, action, around), ({ exit, timedOut }): Effect.Effect<Settled> => {
       if (Exit.isSuccess(exit)) return Effect.succeed({ _tag: "Succeeded", attempts, result: exit.value })
@@ -152,6 +152,7 @@ export const settle = (step: StepNode, around: Surroundings): Effect.Effect<Sett
       const limit = timedOut && !isTyped(exit.cause)
         ? new StepTimedOut({ path: context.path, limitMillis: step.timeoutMillis ?? 0 })
         : undefined
+      if (limit !== undefined) last = Cause.die(limit)
       const cause = last = limit === undefined ? exit.cause : timeoutCause(step, limit, exit.cause)
       if (!retryable(step, cause, own, timedOut)) return conclude(cause)
       // The next attempt is no part of the wait: a fiber that stands in a wait for ever would grow with each attempt.

@@ -161,8 +161,10 @@ export class Frame implements UndoLog {
 
   #act(step: StepNode): AnyEffect {
     this.progress = Progress.InFlight
-    const action = effectOf(step.action(this.state, new ActionContext(this, step, 1)), step.name)
-    return this.inSpan(step, "action", action)
+    const action = step.action(this.state, new ActionContext(this, step, 1))
+    return Effect.isEffect(action)
+      ? this.inSpan(step, "action", action)
+      : effectOf(action, `The action of "${step.name}"`)
   }
 
   announce(step: StepNode): Effect.Effect<void> | undefined {
@@ -226,12 +228,20 @@ export class Frame implements UndoLog {
     }
     const { reason } = settled
     const all = wholeCause(settled)
-    const treatment = step.kind === "pivot" ? "stuck" : step.whenUncertain
+    const whenUncertain = step.kind === "pivot" ? "stuck" : step.whenUncertain
     const uncertain = { path, reason, cause: all }
-    if (treatment === "report") (this.savePoint.uncertain ??= []).push(uncertain)
-    else if (treatment === "compensate") this.keep({ _tag: "Unknown", step, reason })
+    if (whenUncertain === "report") (this.savePoint.uncertain ??= []).push(uncertain)
+    else if (whenUncertain === "compensate") this.keep({ _tag: "Unknown", step, reason })
     else (this.savePoint.parked ??= []).push({ ...uncertain, attempts, pivot: step.kind === "pivot" })
-    recorder?.record({ _tag: "StepUncertain", atMillis: recorder.now(), path, attempts, reason, treatment, cause: all })
+    recorder?.record({
+      _tag: "StepUncertain",
+      atMillis: recorder.now(),
+      path,
+      attempts,
+      reason,
+      whenUncertain,
+      cause: all
+    })
   }
 
   /** Books a failure. Before the commit point everything that it makes unwind stops; after it siblings finish. */

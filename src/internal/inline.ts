@@ -67,8 +67,8 @@ const verified = <A, E, R>(
     })
   })
   return Effect.catchCause(booked, (cause) =>
-    Option.isSome(found) && !Cause.hasInterrupts(cause)
-      // `verify` is typed to find what the action returns.
+    Option.isSome(found)
+      // `verify` is typed to find what the action returns. A fiber that is interrupted itself does not go on.
       ? Effect.succeed(found.value as A)
       : Effect.failCause(cause))
 }
@@ -104,7 +104,7 @@ interface Judgement {
 const judge = (step: InlineStep, cause: Cause.Cause<unknown>): Judgement | undefined => {
   const judged = Result.try(() => reasonOf(cause, false, step.isUncertain))
   if (Result.isFailure(judged)) {
-    return { cause: Cause.combine(cause, Cause.die(judged.failure)), reason: "DeclaredByError" }
+    return { cause: Cause.combine(cause, Cause.die(judged.failure)), reason: "Died" }
   }
   return judged.success === undefined ? undefined : { cause, reason: judged.success }
 }

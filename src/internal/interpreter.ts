@@ -331,6 +331,11 @@ export class Sequence extends Frame {
     const keys = items.map(node.key)
     const seen = new Map<string, number>()
     for (const [position, key] of keys.entries()) {
+      if (typeof key !== "string") {
+        return Effect.die(
+          new TypeError(`\`key\` of forEach "${path}" gave ${typeof key} for item ${position}, not a string`)
+        )
+      }
       const earlier = seen.get(key)
       if (earlier !== undefined) {
         const saga = this.execution.tree.definition.saga

@@ -14,6 +14,7 @@ import type { SagaEvent } from "../SagaEvent.ts"
 import { Observers } from "../SagaObserver.ts"
 import type { StepPath } from "../StepPath.ts"
 import { escape, printable } from "../StepPath.ts"
+import { effectOf } from "./attempt.ts"
 import { Execution } from "./execution.ts"
 import type { Frame, FrameGroup } from "./frame.ts"
 import { Progress } from "./frame.ts"
@@ -291,7 +292,7 @@ const tell = <A, E>(
   const { recorder, tree } = execution
   const stuck: Stuck = { saga: tree.definition.saga, executionId: execution.id, error }
   const onStuck = tree.options.onStuck ?? (() => logStuck(error))
-  const told = Effect.matchCauseEffect(Effect.suspend(() => onStuck(stuck)), {
+  const told = Effect.matchCauseEffect(Effect.suspend(() => effectOf(onStuck(stuck), "`onStuck`")), {
     onFailure: (cause) => quietly(Effect.andThen(logStuck(error), Effect.logError("Its `onStuck` failed", cause))),
     onSuccess: () => Effect.void
   })

@@ -241,6 +241,7 @@ export class SagaTree {
   }
 
   withOutput(output: Output): SagaTree {
+    if (this.output !== undefined) throw this.error("", "there is an `output` already: say it once, at the end")
     return new SagaTree(this, { output })
   }
 

@@ -146,7 +146,7 @@ const lineOf = (event: SagaEvent, name: string, unwinding: Cause.Cause<unknown>)
         level: "Warn",
         message: `${saga}: whether a step took place is unknown (${event.reason})`,
         cause: event.cause,
-        annotations: { ...placeOf(event.path), "saga.treatment": event.treatment }
+        annotations: { ...placeOf(event.path), "saga.whenUncertain": event.whenUncertain }
       }
     case "CompensationAttemptFailed":
       return {

@@ -135,9 +135,9 @@ const trace = (execution: ObservedExecution): Watch => {
       case "StepUncertain": {
         const span = actions.get(event.path)
         if (span === undefined) return
-        const { reason, treatment } = event
+        const { reason, whenUncertain } = event
         span.attribute("saga.uncertain", reason)
-        spans.event(span, event._tag, atMillis, { "saga.uncertain": reason, "saga.treatment": treatment })
+        spans.event(span, event._tag, atMillis, { "saga.uncertain": reason, "saga.whenUncertain": whenUncertain })
         return end(span, event, Exit.failCause(event.cause))
       }
       case "CompensationStarted": {

@@ -1,5 +1,7 @@
 /** How long a program takes by step, and how much heap it holds while it waits. This file knows no saga. */
 import { Deferred, Effect, Fiber } from "effect"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 import { Bench } from "tinybench"
 
 export interface Subject {
@@ -13,8 +15,11 @@ export interface Subject {
 /** Nanoseconds a step, one figure of each round. */
 export type Figures = ReadonlyMap<string, ReadonlyArray<number>>
 
-/** One sample is at least so many steps long, so that neither the clock nor the start of a fiber is measured. */
-const stepsPerSample = 10_000
+/**
+ * A sample is about so many steps: long enough that neither the clock nor the start of a fiber is measured, short enough
+ * that most samples end before the machine turns to something else.
+ */
+const stepsPerSample = 2_000
 
 const timesOf = ({ steps }: Subject): number => Math.ceil(stepsPerSample / steps)
 
@@ -28,12 +33,6 @@ const sampleOf = (subject: Subject): Effect.Effect<void> => {
   return subject.around === undefined ? runs : subject.around(runs)
 }
 
-/** The time that this thread has computed: what a clock on the wall shows when the machine does nothing else. */
-const computedMillis = (): number => {
-  const { system, user } = process.threadCpuUsage()
-  return (user + system) / 1_000
-}
-
 /**
  * Takes the median of each subject in each round. The subjects take turns, forth and back, so that a busy moment of the
  * machine and what a neighbour left to the garbage collector meet all of them. Nothing is collected by force in between:
@@ -43,8 +42,7 @@ export const timesPerStep = async (subjects: ReadonlyArray<Subject>, rounds: num
   const figures = new Map(subjects.map((subject) => [subject.name, new Array<number>()]))
   for (let round = 0; round < rounds; round++) {
     const bench = new Bench({
-      now: computedMillis,
-      time: 10,
+      time: 20,
       iterations: 3,
       warmup: round === 0,
       warmupTime: 50,
@@ -65,9 +63,15 @@ export const timesPerStep = async (subjects: ReadonlyArray<Subject>, rounds: num
   return figures
 }
 
+/** Collects all garbage, also where Node was started without `--expose-gc`. */
+const collectGarbage = (): void => {
+  setFlagsFromString("--expose-gc")
+  const gc: () => void = globalThis.gc ?? runInNewContext("gc")
+  gc()
+}
+
 const heapUsed = (): number => {
-  if (globalThis.gc === undefined) throw new Error("Run it by `npm run bench`: it needs `node --expose-gc`")
-  globalThis.gc()
+  collectGarbage()
   return process.memoryUsage().heapUsed
 }
 

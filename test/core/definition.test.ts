@@ -1,7 +1,7 @@
 // Sagas that cannot run are refused when they are defined, in words; and the shape of those that can, as plain data.
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schedule, Schema } from "effect"
-import { Saga } from "effect-saga"
+import { Saga, StepPath } from "effect-saga"
 import { trip } from "./ledger.ts"
 
 const done = { action: () => Effect.void, compensation: () => Effect.void }
@@ -30,12 +30,13 @@ describe("names", () => {
   const rule = "is no name: use 1 to 100 of the characters A-Z a-z 0-9 . _ -"
   for (const name of ["", " ", "two words", "a/b", "ä", "🐢", "a\n", "a\u0000", long]) {
     const shown = JSON.stringify(name)
+    const inLine = StepPath.printable(name)
     refuses([
-      [`of a saga: ${shown}`, () => Saga.make(name, { payload: Schema.Void }), `Saga "${name}": ${shown} ${rule}`],
+      [`of a saga: ${shown}`, () => Saga.make(name, { payload: Schema.Void }), `Saga "${inLine}": ${shown} ${rule}`],
       [
         `of a step: ${shown}`,
         () => trip.pipe(Saga.step(forced<"a">(name), done)),
-        name === "" ? `Saga "Trip": "" ${rule}` : `Saga "Trip", at "${name}": ${shown} ${rule}`
+        name === "" ? `Saga "Trip": "" ${rule}` : `Saga "Trip", at "${inLine}": ${shown} ${rule}`
       ]
     ])
   }
@@ -419,4 +420,20 @@ it("the shape of a saga is plain data", () => {
       ]
     }))
   )
+})
+
+describe("what only a step has", () => {
+  const undone = { ...done, whenUncertain: "report" as const }
+  refuses([
+    [
+      "a check with a compensation",
+      () => trip.pipe(Saga.check("a", forced<{ readonly action: () => Effect.Effect<void> }>(undone))),
+      "Saga \"Trip\", at \"a\": a check is not compensated: make it a step, or leave out `compensation` and `whenUncertain`"
+    ],
+    [
+      "a second output",
+      () => trip.pipe(Saga.output(Schema.Int, () => 1), Saga.output(Schema.Int, () => 2)),
+      "Saga \"Trip\": there is an `output` already: say it once, at the end"
+    ]
+  ])
 })

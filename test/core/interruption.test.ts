@@ -74,7 +74,7 @@ describe("F4 interruption during step n", () => {
         "SagaCompensated"
       ])
       assert.deepStrictEqual(ledger.state.open, ["b"])
-      assert.deepInclude(ledger.facts[4], { reason: "Interrupted", treatment: "report" })
+      assert.deepInclude(ledger.facts[4], { reason: "Interrupted", whenUncertain: "report" })
     }))
 
   saga("`interruptible: false`: it is awaited, and compensated", (ledger) =>

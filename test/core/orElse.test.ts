@@ -387,6 +387,7 @@ describe("rule 9: anything else goes outward", () => {
         yield* gate.open
         yield* Fiber.await(interruption)
         assert.strictEqual(ledger.text, "+a +way/first/b !way/first/c -way/first/b -a")
+        assert.notInclude(ledger.told, "FellBack way")
       })
   )
 

@@ -16,12 +16,13 @@ const draw = (seed: number): Case => {
   const leaves = leavesOf(saga)
   const uncut = predict(saga, script, never)
   const dice = new Dice(seed, "interruption")
-  const actions = linesOf(uncut.order).filter((line) => line.includes(" act "))
-  if (actions.length === 0 || dice.chance(0.7)) {
+  const inUnwind = dice.chance(0.3)
+  const lines = linesOf(uncut.order).filter((line) => line.includes(inUnwind ? " undo " : " act "))
+  if (lines.length === 0 || dice.chance(0.6)) {
     return { seed, saga, script, leaves, interruptedAt: never, expected: uncut }
   }
-  // While a chosen action runs, or soon after.
-  const interruptedAt = Number.parseInt(dice.pick(actions), 10) + dice.int(1, 300_000_000)
+  // While a chosen action or compensation runs, or soon after.
+  const interruptedAt = Number.parseInt(dice.pick(lines), 10) + dice.int(1, inUnwind ? 3_000 : 300_000_000)
   return { seed, saga, script, leaves, interruptedAt, expected: predict(saga, script, interruptedAt) }
 }
 
@@ -49,7 +50,7 @@ const isInOrder = (order: Order, ledger: ReadonlyArray<string>): boolean => {
 }
 
 /** What is promised of every run, whatever the reference says. */
-const broken = (run: Run, account: Account): ReadonlyArray<string> => {
+const brokenPromises = (run: Run, account: Account): ReadonlyArray<string> => {
   const problems = [...run.complaints]
   if (run.exit === undefined) problems.push("hangs")
   const words = run.ledger.map((line) => line.split(/[ #]/) as [time: string, verb: string, path: string])
@@ -88,7 +89,7 @@ const problemsOf = (
 ): ReadonlyArray<string> => {
   const problems = new Set([
     ...accounts.flatMap((account) => differences(expected, account)),
-    ...broken(run, Object.assign({}, ...accounts))
+    ...brokenPromises(run, Object.assign({}, ...accounts))
   ])
   if (problems.size === 0 && !isInOrder(one.expected.order, run.ledger)) {
     problems.add(`order:\n${run.ledger.join("\n")}\ninstead of\n${JSON.stringify(one.expected.order, null, 1)}`)
@@ -117,8 +118,8 @@ const reachedIn = ({ expected, interruptedAt, leaves }: Case, run: Run, account:
       )
       return abandoned ? ["abandoned"] : []
     }
-    return event._tag === "UnwindStarted" && event.scope === "" && interruptedAt > event.atMillis &&
-        interruptedAt < never
+    const unwinds = event._tag === "UnwindStarted" && event.scope === ""
+    return unwinds && event.atMillis < interruptedAt && interruptedAt < run.endedAt
       ? ["interrupted in the unwind"]
       : [event._tag]
   })
@@ -127,6 +128,7 @@ const reachedIn = ({ expected, interruptedAt, leaves }: Case, run: Run, account:
   return [account.status!, ...cause, ...steps, ...facts, ...again.map((verb) => `${verb} again`)]
 }
 
+/** What must be reached, or the generator has lost something. */
 const everything = [
   "Succeeded",
   "Compensated",
@@ -151,7 +153,7 @@ const everything = [
   ...["step", "check", "pivot", "retriable"].flatMap((kind) => [`${kind} Succeeded`, `${kind} Failed`]),
   ...["TimedOut", "Died", "DeclaredByError"].map((reason) => `pivot Uncertain ${reason} stuck`),
   ...["Interrupted", "TimedOut", "Died", "DeclaredByError"].flatMap((reason) =>
-    ["report", "compensate", "stuck"].map((treatment) => `step Uncertain ${reason} ${treatment}`)
+    ["report", "compensate", "stuck"].map((whenUncertain) => `step Uncertain ${reason} ${whenUncertain}`)
   )
 ]
 

@@ -188,7 +188,7 @@ const stateOf = ({ cause, status, steps }: SagaState.SagaState): Account => ({
   ...(status === "Compensated" ? { cause: textOf(cause!) } : {}),
   steps: sorted(Array.from(steps, ([path, { attempts, compensationAttempts, status, uncertain }]) => {
     const action = uncertain !== undefined
-      ? `Uncertain ${attempts} ${uncertain.reason} ${uncertain.treatment}`
+      ? `Uncertain ${attempts} ${uncertain.reason} ${uncertain.whenUncertain}`
       : `${status === "Failed" ? "Failed" : "Succeeded"} ${attempts}`
     return `${path}: ${action}${status.startsWith("Compensat") ? `, ${status} ${compensationAttempts}` : ""}`
   }))

@@ -343,7 +343,7 @@ describe("F16 no compensation", () => {
       const exit = yield* ledger.run(trip.pipe(
         Saga.step("a", ledger.step()),
         Saga.check("b", { action: () => Effect.void }),
-        Saga.pivot("c", ledger.fails("no"))
+        Saga.pivot("c", { success: Schema.String, error: Schema.String, action: ledger.fails("no").action })
       ))
       assert.deepStrictEqual(reasons(exit), [["Fail", "no"]])
       assert.strictEqual(ledger.text, "+a !c -a")

@@ -398,6 +398,19 @@ describe("verify", () => {
       assert.deepStrictEqual(reasonsOf(yield* Fiber.await(fiber)), ["interrupted"])
     }))
 
+  it.effect("that finds a result after an interruption from inside makes the step a success, too", () =>
+    Effect.gen(function*() {
+      const ledger = new Ledger()
+      const shared = yield* Effect.forkChild(Effect.never)
+      yield* Fiber.interrupt(shared)
+      const bill = yield* Fiber.join(shared).pipe(
+        Saga.withCompensation(ledger.undo, { verify: Effect.succeedSome("bill") }),
+        Saga.scoped
+      )
+      assert.strictEqual(bill, "bill")
+      assert.deepStrictEqual(ledger.lines, [])
+    }))
+
   it.effect("is not asked when the outcome is known", () =>
     Effect.gen(function*() {
       const ledger = new Ledger()

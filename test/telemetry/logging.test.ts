@@ -118,7 +118,7 @@ describe("the lines of an execution", () => {
       yield* Effect.exit(log.watch(Saga.run(saga, undefined)))
       const uncertain = log.lines.find(({ text }) => text.includes("unknown ("))
       assert.strictEqual(uncertain?.text, `Warn: Saga "Pay": whether a step took place is unknown (Died)`)
-      assert.deepInclude(uncertain?.annotations, { "saga.path": "card", "saga.treatment": "report" })
+      assert.deepInclude(uncertain?.annotations, { "saga.path": "card", "saga.whenUncertain": "report" })
       const compensated = log.lines.find(({ text }) => text.endsWith("was compensated"))
       assert.deepStrictEqual(compensated?.annotations["saga.uncertain"], ["card"])
     }))

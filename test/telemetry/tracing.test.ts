@@ -218,7 +218,7 @@ describe("what a span says", () => {
       const card = traces.named("action card")
       assert.strictEqual(card.attributes.get("saga.uncertain"), "TimedOut")
       assert.deepStrictEqual(card.events.map(([name, , attributes]) => [name, attributes]), [
-        ["StepUncertain", { "saga.uncertain": "TimedOut", "saga.treatment": "compensate" }]
+        ["StepUncertain", { "saga.uncertain": "TimedOut", "saga.whenUncertain": "compensate" }]
       ])
       assert.isFalse(traces.named("saga Pay").attributes.has("saga.uncertain"))
     }))

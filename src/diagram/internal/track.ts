@@ -153,8 +153,8 @@ class Tracks {
         end(fact.path, { _tag: "Failed", cause: fact.cause }, fact.attempts)
         break
       case "StepUncertain": {
-        const { attempts, cause, path, reason, treatment } = fact
-        end(path, { _tag: "Uncertain", cause, reason, reported: treatment === "report" }, attempts)
+        const { attempts, cause, path, reason, whenUncertain } = fact
+        end(path, { _tag: "Uncertain", cause, reason, reported: whenUncertain === "report" }, attempts)
         break
       }
       case "BranchChosen":
