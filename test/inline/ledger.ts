@@ -41,6 +41,16 @@ export const reasonsOf = (exit: Exit.Exit<unknown, unknown>): ReadonlyArray<unkn
 export const uncertainOf = (exit: Exit.Exit<unknown, unknown>): ReadonlyArray<string> =>
   Exit.isSuccess(exit) ? [] : Saga.aftermath(exit.cause).uncertain.map(({ path, reason }) => `${path} ${reason}`)
 
+/** The causes of the first uncertain step of a failure. */
+export const whyUncertain = (exit: Exit.Exit<unknown, unknown>): ReadonlyArray<unknown> =>
+  Exit.isSuccess(exit) ? [] : reasonsOf(Exit.failCause(Saga.aftermath(exit.cause).uncertain[0]!.cause))
+
+/** A compensation that takes down what it is given. */
+export const undoing = (ledger: Ledger, name: string) => (attempt: Saga.Attempt<unknown>): Effect.Effect<void> =>
+  ledger.write(
+    `-${name} ${attempt._tag} ${attempt._tag === "Unknown" ? attempt.reason : JSON.stringify(attempt.result)}`
+  )
+
 /** Lets virtual time pass until an effect has ended. */
 export const during = (duration: Duration.Input) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.gen(function*() {

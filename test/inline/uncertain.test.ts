@@ -1,28 +1,17 @@
-/** Inline steps of unknown outcome: what makes one, what `whenUncertain` does about it, and what `verify` finds out. */
+/** Inline steps of unknown outcome: what makes one, and what `whenUncertain` does about it. */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Data, Effect, Exit, Fiber, Option } from "effect"
+import { Cause, Data, Effect, Exit, Option } from "effect"
 import { Saga } from "effect-saga"
-import { TestClock } from "effect/testing"
-import { during, Ledger, reasonsOf, uncertainOf } from "./ledger.ts"
+import { during, Ledger, reasonsOf, uncertainOf, undoing, whyUncertain } from "./ledger.ts"
 
 class NoAnswer extends Data.TaggedError("NoAnswer")<{}> {}
 class Refused extends Data.TaggedError("Refused")<{}> {}
-
-/** Takes down what a compensation is given. */
-const undoing = (ledger: Ledger, name: string) => (attempt: Saga.Attempt<unknown>) =>
-  ledger.write(
-    `-${name} ${attempt._tag} ${attempt._tag === "Unknown" ? attempt.reason : JSON.stringify(attempt.result)}`
-  )
 
 const stuckOf = (exit: Exit.Exit<unknown, unknown>): Saga.CompensationFailed<unknown> => {
   const error = reasonsOf(exit)[0]
   if (error instanceof Saga.CompensationFailed) return error
   throw new Error(`not stuck: ${String(exit)}`)
 }
-
-/** The causes of the first uncertain step of a failure. */
-const whyUncertain = (exit: Exit.Exit<unknown, unknown>): ReadonlyArray<unknown> =>
-  Exit.isSuccess(exit) ? [] : reasonsOf(Exit.failCause(Saga.aftermath(exit.cause).uncertain[0]!.cause))
 
 describe("whenUncertain", () => {
   const endings = {
@@ -314,126 +303,5 @@ describe("time limits inside", () => {
         during("5 seconds")
       )
       assert.deepStrictEqual(ledger.lines, ["+seat", "-seat"])
-    }))
-})
-
-describe("verify", () => {
-  const lost = (ledger: Ledger, verify: Effect.Effect<Option.Option<string>, unknown>) =>
-    Effect.andThen(ledger.write("+charge"), new NoAnswer()).pipe(
-      Saga.withCompensation((bill: string) => ledger.write(`-charge ${bill}`), {
-        name: "charge",
-        isUncertain: () => true,
-        compensationTimeout: "1 second",
-        verify: Effect.andThen(ledger.write("asked"), verify)
-      })
-    )
-
-  it.effect("that finds a result makes the step a success, and a later failure undoes it", () =>
-    Effect.gen(function*() {
-      const ledger = new Ledger()
-      const charge = lost(ledger, Effect.succeedSome("bill"))
-      assert.strictEqual(yield* Saga.scoped(charge), "bill")
-      assert.deepStrictEqual(ledger.lines.splice(0), ["+charge", "asked"])
-
-      const exit = yield* Effect.exit(Saga.scoped(Effect.andThen(charge, Effect.fail("no"))))
-      assert.deepStrictEqual(ledger.lines, ["+charge", "asked", "-charge bill"])
-      assert.deepStrictEqual(reasonsOf(exit), ["no"])
-    }))
-
-  it.effect("that finds nothing makes it a failure: neither compensated nor reported", () =>
-    Effect.gen(function*() {
-      const ledger = new Ledger()
-      const exit = yield* Effect.exit(Saga.scoped(lost(ledger, Effect.succeedNone)))
-      assert.deepStrictEqual(ledger.lines, ["+charge", "asked"])
-      assert.deepStrictEqual(reasonsOf(exit), [new NoAnswer()])
-      assert.deepStrictEqual(uncertainOf(exit), [])
-    }))
-
-  for (const [what, verify] of [["fails", Effect.fail("down")], ["dies", Effect.die("bug")]] as const) {
-    it.effect(`that ${what} leaves the outcome unknown, and says why`, () =>
-      Effect.gen(function*() {
-        const ledger = new Ledger()
-        const exit = yield* Effect.provide(Effect.exit(Saga.scoped(lost(ledger, verify))), ledger.layer)
-        assert.deepStrictEqual(reasonsOf(exit), [new NoAnswer()])
-        assert.deepStrictEqual(uncertainOf(exit), ["charge DeclaredByError"])
-        assert.deepStrictEqual(whyUncertain(exit), [new NoAnswer(), what === "fails" ? "down" : "bug"])
-      }))
-  }
-
-  for (const [how, hang] of [["can", Effect.never], ["cannot", Effect.uninterruptible(Effect.never)]] as const) {
-    it.effect(`that hangs and ${how} be interrupted is given up at the limit: unknown`, () =>
-      Effect.gen(function*() {
-        const ledger = new Ledger()
-        const fiber = yield* lost(ledger, hang).pipe(
-          Saga.scoped,
-          Effect.exit,
-          Effect.provide(ledger.layer),
-          Effect.forkDetach({ startImmediately: true })
-        )
-        yield* TestClock.adjust("999 millis")
-        assert.isUndefined(fiber.pollUnsafe())
-        yield* TestClock.adjust("1 minute")
-        const exit = fiber.pollUnsafe()
-        if (exit === undefined) return assert.fail("it still waits for `verify`")
-        assert.deepStrictEqual(uncertainOf(yield* exit), ["charge DeclaredByError"])
-      }))
-  }
-
-  it.effect("is asked after an interruption too, and the fiber waits for the answer", () =>
-    Effect.gen(function*() {
-      const ledger = new Ledger()
-      const fiber = yield* Effect.andThen(ledger.write("+charge"), Effect.never).pipe(
-        Saga.withCompensation((bill: string) => ledger.write(`-charge ${bill}`), {
-          verify: Effect.andThen(Effect.sleep("1 second"), Effect.succeedSome("bill"))
-        }),
-        Effect.andThen(ledger.step("never")),
-        Saga.scoped,
-        Effect.forkChild({ startImmediately: true })
-      )
-      const interrupting = yield* Effect.forkChild(Fiber.interrupt(fiber), { startImmediately: true })
-      assert.deepStrictEqual(ledger.lines, ["+charge"])
-      yield* TestClock.adjust("1 second")
-      yield* Fiber.join(interrupting)
-      assert.deepStrictEqual(ledger.lines, ["+charge", "-charge bill"])
-      assert.deepStrictEqual(reasonsOf(yield* Fiber.await(fiber)), ["interrupted"])
-    }))
-
-  it.effect("that finds a result after an interruption from inside makes the step a success, too", () =>
-    Effect.gen(function*() {
-      const ledger = new Ledger()
-      const shared = yield* Effect.forkChild(Effect.never)
-      yield* Fiber.interrupt(shared)
-      const bill = yield* Fiber.join(shared).pipe(
-        Saga.withCompensation(ledger.undo, { verify: Effect.succeedSome("bill") }),
-        Saga.scoped
-      )
-      assert.strictEqual(bill, "bill")
-      assert.deepStrictEqual(ledger.lines, [])
-    }))
-
-  it.effect("is not asked when the outcome is known", () =>
-    Effect.gen(function*() {
-      const ledger = new Ledger()
-      const verify = Effect.andThen(ledger.write("asked"), Effect.succeedNone)
-      const certain = Saga.withCompensation(new Refused(), () => Effect.void, { verify })
-      yield* Effect.exit(Saga.scoped(Saga.withCompensation(Effect.void, () => Effect.void, { verify })))
-      yield* Effect.exit(Saga.scoped(certain))
-      assert.deepStrictEqual(ledger.lines, [])
-    }))
-
-  it.effect("comes before whenUncertain: what it finds is given to the compensation as a success", () =>
-    Effect.gen(function*() {
-      const ledger = new Ledger()
-      yield* Effect.die("bug").pipe(
-        Effect.as("bill"),
-        Saga.withCompensation(undoing(ledger, "charge"), {
-          whenUncertain: "compensate",
-          verify: Effect.succeedSome("bill")
-        }),
-        Effect.andThen(Effect.fail("no")),
-        Saga.scoped,
-        Effect.exit
-      )
-      assert.deepStrictEqual(ledger.lines, [`-charge Succeeded "bill"`])
     }))
 })
