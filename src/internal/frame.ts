@@ -297,26 +297,28 @@ export class Frame implements UndoLog {
   }
 
   compensate(index: number, attempt: number): AnyEffect {
+    const committed = attempt === 1 ? this.#announceUndo(index) : this.execution.recorder?.commit()
+    return committed === undefined
+      ? this.#undo(index, attempt)
+      : Effect.andThen(Effect.uninterruptible(committed), Effect.suspend(() => this.#undo(index, attempt)))
+  }
+
+  #announceUndo(index: number): Effect.Effect<void> | undefined {
+    const recorder = this.execution.recorder
+    recorder?.record({ _tag: "CompensationStarted", atMillis: recorder.last(), path: this.pathAt(index) })
+    return recorder?.commit()
+  }
+
+  #undo(index: number, attempt: number): AnyEffect {
     const entry = this.entries[index]!
     const step = this.#stepAt(index)
-    const run = () => {
-      const context = new UndoContext(this, step, attempt)
-      return entry._tag === "Unknown"
-        ? step.compensation!({ _tag: "Unknown", reason: entry.reason }, this.state, context)
-        : step.whenUncertain === "compensate"
-        ? step.compensation!({ _tag: "Succeeded", result: this.state[step.name] }, this.state, context)
-        : step.compensation!(this.state[step.name], this.state, context)
-    }
-    const recorder = this.execution.recorder
-    if (recorder === undefined) return run()
-    if (attempt === 1) {
-      recorder.record({ _tag: "CompensationStarted", atMillis: recorder.last(), path: this.pathOf(step.name) })
-    }
-    const committed = recorder.commit()
-    const compensation = () => this.inSpan(step, "compensation", run())
-    return committed === undefined
-      ? compensation()
-      : Effect.andThen(Effect.uninterruptible(committed), Effect.suspend(compensation))
+    const context = new UndoContext(this, step, attempt)
+    const given = entry._tag === "Unknown"
+      ? { _tag: "Unknown", reason: entry.reason }
+      : step.whenUncertain === "compensate"
+      ? { _tag: "Succeeded", result: this.state[step.name] }
+      : this.state[step.name]
+    return this.inSpan(step, "compensation", step.compensation!(given, this.state, context))
   }
 
   compensated(index: number, attempts: number): void {
