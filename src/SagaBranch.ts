@@ -5,7 +5,6 @@
  * @since 0.1.0
  */
 import type * as Schema from "effect/Schema"
-import { anyIn } from "./internal/schema.ts"
 import type { SagaTree, State } from "./internal/tree.ts"
 import type { Fresh, With } from "./SagaStep.ts"
 import type { AnySaga, Branch, Phase, Place, Saga } from "./SagaValue.ts"
@@ -164,13 +163,11 @@ export const forEach = <
   P
 > => {
   const tree = toTree(self)
-  const problem = anyIn(options.item)
-  if (problem !== undefined) throw tree.error(name, problem)
   const fork = tree.fork(name, "item")
   return fromTree(tree.append({
     _tag: "ForEach",
     name,
-    item: options.item,
+    item: tree.schema(name, options.item),
     items: options.items as (state: State) => ReadonlyArray<unknown>,
     key: options.key,
     concurrency: concurrencyOf(tree, name, options.concurrency, 1),
@@ -426,9 +423,7 @@ export const output =
     self: Saga<P0, S, O0, A0, E0, R0, P>
   ): Saga<P0, "nothing can follow `output`: put it at the end", O0, AS["Type"], E0, R0, P> => {
     const tree = toTree(self)
-    const problem = anyIn(success)
-    if (problem !== undefined) throw tree.error("output", problem)
-    return fromTree(tree.withOutput({ success, f: f as (state: State) => unknown }))
+    return fromTree(tree.withOutput({ success: tree.schema("output", success), f: f as (state: State) => unknown }))
   }
 
 // ------------------------------------------------------------------------------------------- what types check too

@@ -9,7 +9,6 @@ import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
 import type * as Schema from "effect/Schema"
-import { anyIn } from "./internal/schema.ts"
 import type { AnyEffect, SagaTree, State as AnyState, StepNode } from "./internal/tree.ts"
 import { defaultCompensationTimeoutMillis } from "./internal/unwind.ts"
 import type { ForwardRecoveryFailed, StepTimedOut } from "./SagaError.ts"
@@ -439,10 +438,7 @@ const add = <S extends AnySaga>(self: AnySaga<string>, kind: StepNode["kind"], n
 }
 
 const nodeOf = (tree: SagaTree, kind: StepNode["kind"], name: string, options: Erased): StepNode => {
-  for (const schema of [options.success, options.error]) {
-    const problem = schema === undefined ? undefined : anyIn(schema)
-    if (problem !== undefined) throw tree.error(name, problem)
-  }
+  for (const schema of [options.success, options.error]) if (schema !== undefined) tree.schema(name, schema)
   if (kind !== "step" && (options.compensation ?? options.whenUncertain) !== undefined) {
     throw tree.error(
       name,

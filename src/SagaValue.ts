@@ -9,7 +9,6 @@ import type * as Effect from "effect/Effect"
 import type * as Schedule from "effect/Schedule"
 import type * as Schema from "effect/Schema"
 import type { SagaPipe } from "./internal/pipe.ts"
-import { anyIn } from "./internal/schema.ts"
 import type { Node } from "./internal/tree.ts"
 import { SagaTree } from "./internal/tree.ts"
 import type { SagaTimedOut, Stuck } from "./SagaError.ts"
@@ -140,8 +139,7 @@ export const make = <const N extends string, PS extends Schema.Top>(
     key: options.key,
     path: ""
   })
-  const problem = anyIn(options.payload)
-  if (problem !== undefined) throw tree.error("payload", problem)
+  tree.schema("payload", options.payload)
   return fromTree(tree)
 }
 

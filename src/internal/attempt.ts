@@ -40,11 +40,12 @@ export const wholeCause = (settled: Exclude<Settled, { readonly _tag: "Succeeded
     ? Cause.combine(settled.cause, settled.unanswered)
     : settled.cause
 
-/** What user code has returned, if that is an Effect: anything else would end the fiber without any unwind. */
-export const effectOf = <A>(returned: AnyEffect<A>, whose: string): AnyEffect<A> =>
-  Effect.isEffect(returned)
-    ? returned
-    : Effect.die(new TypeError(`${whose} returned ${typeof returned}, not an Effect: wrap it in one`))
+/** What an action, or `onStuck` without a step, has returned, if that is an Effect: anything else would end the fiber without any unwind. */
+export const effectOf = <A>(returned: AnyEffect<A>, step: StepNode | undefined): AnyEffect<A> => {
+  if (Effect.isEffect(returned)) return returned
+  const whose = step === undefined ? "`onStuck`" : `The action of "${step.name}"`
+  return Effect.die(new TypeError(`${whose} returned ${typeof returned}, not an Effect: wrap it in one`))
+}
 
 /** What an action needs of the saga around it. */
 export interface Surroundings {
@@ -142,7 +143,7 @@ export const settle = (step: StepNode, around: Surroundings): Effect.Effect<Sett
 
   const attempt = (): Effect.Effect<Settled> => {
     const context = around.contextOf(++attempts)
-    const plain = Effect.suspend(() => effectOf(step.action(around.state, context), `The action of "${step.name}"`))
+    const plain = Effect.suspend(() => effectOf(step.action(around.state, context), step))
     const action = around.inSpan === undefined ? plain : around.inSpan(plain)
     return Effect.flatMap(once(step, action, around), ({ exit, timedOut }): Effect.Effect<Settled> => {
       if (Exit.isSuccess(exit)) return Effect.succeed({ _tag: "Succeeded", attempts, result: exit.value })

@@ -161,10 +161,8 @@ export class Frame implements UndoLog {
 
   #act(step: StepNode): AnyEffect {
     this.progress = Progress.InFlight
-    const action = step.action(this.state, new ActionContext(this, step, 1))
-    return Effect.isEffect(action)
-      ? this.inSpan(step, "action", action)
-      : effectOf(action, `The action of "${step.name}"`)
+    const action = effectOf(step.action(this.state, new ActionContext(this, step, 1)), step)
+    return this.inSpan(step, "action", action)
   }
 
   announce(step: StepNode): Effect.Effect<void> | undefined {

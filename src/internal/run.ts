@@ -292,7 +292,7 @@ const tell = <A, E>(
   const { recorder, tree } = execution
   const stuck: Stuck = { saga: tree.definition.saga, executionId: execution.id, error }
   const onStuck = tree.options.onStuck ?? (() => logStuck(error))
-  const told = Effect.matchCauseEffect(Effect.suspend(() => effectOf(onStuck(stuck), "`onStuck`")), {
+  const told = Effect.matchCauseEffect(Effect.suspend(() => effectOf(onStuck(stuck), undefined)), {
     onFailure: (cause) => quietly(Effect.andThen(logStuck(error), Effect.logError("Its `onStuck` failed", cause))),
     onSuccess: () => Effect.void
   })

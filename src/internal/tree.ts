@@ -12,6 +12,7 @@ import type { Stuck } from "../SagaError.ts"
 import { SagaDefinitionError } from "../SagaError.ts"
 import type { CompensationContext, StepContext } from "../StepContext.ts"
 import { nameProblem } from "../StepPath.ts"
+import { anyIn } from "./schema.ts"
 
 /** The payload and the results so far. It grows while the saga runs; steps only read it. */
 export type State = Record<string, unknown>
@@ -257,6 +258,13 @@ export class SagaTree {
     const millis = Duration.toMillis(duration)
     const problem = limitProblem(option, millis)
     if (problem === undefined) return millis
+    throw this.error(where, problem)
+  }
+
+  /** A schema; refused when it lets anything through. */
+  schema(where: string, schema: Schema.Top): Schema.Top {
+    const problem = anyIn(schema)
+    if (problem === undefined) return schema
     throw this.error(where, problem)
   }
 

@@ -292,6 +292,7 @@ describe("memory stays flat", () => {
       const before = { heap: heapMegabytes(), timers: timers() }
       yield* run(100_000)
       assert.isBelow(heapMegabytes() - before.heap, 3)
-      assert.strictEqual(timers(), before.timers)
+      // The runner has a timer of its own now and then, which may have ended meanwhile.
+      assert.isAtMost(timers(), before.timers)
     }), 120_000)
 })
