@@ -1,0 +1,371 @@
+/**
+ * The journal in memory: plain data, every operation at once. It is as lasting as its process, and keeps the promises of
+ * the contract among the engines of that process.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type {
+  Batch,
+  Claimed,
+  ClaimOptions,
+  ExecutionRecord,
+  ExecutionState,
+  FactRecord,
+  Journal,
+  Lease,
+  ListOptions,
+  SignalRecord,
+  StartRecord,
+  UpdateRecord,
+  Written
+} from "../SagaJournal.ts"
+import { DueQueue } from "./dueQueue.ts"
+
+/** How many answers a lease remembers: a batch whose answer was lost is written again before so many others. */
+const remembered = 1024
+
+/** Claimable one at a time from so many takeovers on. */
+const suspicious = 2
+
+/** What is due later than any time is not due by time. */
+const lastMillis = 8.64e15
+
+const leaseLost: Written = { _tag: "LeaseLost" }
+const committed: Written = { _tag: "Committed", missing: [] }
+
+/** Makes an empty journal. */
+export const makeMemory = (): Journal => {
+  const store = new Store()
+  return {
+    shared: false,
+    acquire: ({ leaseMillis }) =>
+      Effect.acquireRelease(
+        Effect.map(Clock.currentTimeMillis, (now) => store.acquire(now + leaseMillis)),
+        (lease) => Effect.sync(() => store.abandon(lease))
+      ),
+    renew: (lease, leaseMillis) => Effect.map(Clock.currentTimeMillis, (now) => store.renew(lease, now + leaseMillis)),
+    end: (lease) => Effect.sync(() => store.end(lease)),
+    write: (lease, batch) => Effect.sync(() => store.write(lease, batch)),
+    takeOver: (lease) => Effect.map(Clock.currentTimeMillis, (now) => store.takeOver(lease, now)),
+    claim: (lease, options) => Effect.sync(() => store.claim(lease, options)),
+    nextDue: (sagas) => Effect.sync(() => store.nextDue(sagas)),
+    find: (executionId) =>
+      Effect.sync(() => Option.map(Option.fromUndefinedOr(store.executions.get(executionId)), toRecord)),
+    facts: (executionId, from) => Effect.sync(() => store.executions.get(executionId)?.facts.slice(from) ?? []),
+    settled: (executionIds) => Effect.sync(() => store.settled(executionIds)),
+    list: (options) => Effect.sync(() => store.list(options)),
+    send: (signal) => Effect.sync(() => store.send(signal.executionId, signal.kind, signal.data)),
+    signals: (lease) => Effect.sync(() => store.signals(lease)),
+    define: ({ data, hash }) =>
+      Effect.sync(() => {
+        if (!store.definitions.has(hash)) store.definitions.set(hash, data)
+      }),
+    definition: (hash) => Effect.sync(() => Option.fromUndefinedOr(store.definitions.get(hash)))
+  }
+}
+
+/** A lease with its holder's last answers. */
+interface Holder extends Lease {
+  epoch: number
+  expiresAtMillis: number
+  dead: boolean
+  readonly answers: Map<number, Written>
+}
+
+/** The row of an execution with its facts and signals. */
+interface Row {
+  readonly start: StartRecord
+  readonly facts: Array<FactRecord>
+  readonly kind: Kind
+  state: ExecutionState
+  dueAtMillis: number | null
+  updatedAtMillis: number
+  problem: string | null
+  owner: Holder | undefined
+  clean: boolean
+  takeovers: number
+  /** How many facts there were when it was last claimed. */
+  claimedFacts: number
+  signals: ReadonlyArray<SignalRecord>
+  signalCount: number
+  /** The last write that held facts of it. */
+  written: number
+  /** Where it stands in the queue of its kind. */
+  dueIndex: number
+  dueOrder: number
+}
+
+/** The executions of one version of a saga that nobody owns and that wait for a time. */
+interface Kind {
+  readonly calm: DueQueue<Row>
+  readonly suspects: DueQueue<Row>
+}
+
+const isLive = (state: ExecutionState): boolean =>
+  state === "Running" || state === "Waiting" || state === "Compensating"
+
+const toRecord = (row: Row): ExecutionRecord => ({
+  executionId: row.start.executionId,
+  saga: row.start.saga,
+  version: row.start.version,
+  definition: row.start.definition,
+  state: row.state,
+  dueAtMillis: row.dueAtMillis,
+  startedAtMillis: row.start.startedAtMillis,
+  updatedAtMillis: row.updatedAtMillis,
+  problem: row.problem
+})
+
+class Store {
+  readonly executions = new Map<string, Row>()
+  readonly definitions = new Map<string, string>()
+  readonly #leases = new Map<number, Holder>()
+  readonly #kinds = new Map<string, Kind>()
+  /** The execution of each signal that is not answered. */
+  readonly #signals = new Map<number, Row>()
+  #lastLease = 0
+  #lastSignal = 0
+  #writes = 0
+
+  acquire(expiresAtMillis: number): Lease {
+    const id = ++this.#lastLease
+    this.#leases.set(id, { id, epoch: 0, expiresAtMillis, dead: false, answers: new Map() })
+    return { id, epoch: 0 }
+  }
+
+  abandon(lease: Lease): void {
+    const holder = this.#holder(lease)
+    if (holder !== undefined) holder.dead = true
+  }
+
+  renew(lease: Lease, expiresAtMillis: number): boolean {
+    const holder = this.#holder(lease)
+    if (holder !== undefined) holder.expiresAtMillis = expiresAtMillis
+    return holder !== undefined
+  }
+
+  end(lease: Lease): void {
+    const holder = this.#holder(lease)
+    if (holder === undefined) return
+    this.#leases.delete(holder.id)
+    this.#giveBack(new Set([holder]), (row) => {
+      if (hasNews(row)) row.takeovers = 0
+    })
+  }
+
+  takeOver(lease: Lease, nowMillis: number): number {
+    const taker = this.#holder(lease)
+    if (taker === undefined) return 0
+    const ended = new Set<Holder>()
+    for (const holder of this.#leases.values()) {
+      if (holder !== taker && (holder.dead || holder.expiresAtMillis <= nowMillis)) ended.add(holder)
+    }
+    if (ended.size === 0) return 0
+    for (const { id } of ended) this.#leases.delete(id)
+    return this.#giveBack(ended, (row) => {
+      row.takeovers = hasNews(row) ? 1 : row.takeovers + 1
+    })
+  }
+
+  write(lease: Lease, batch: Batch): Written {
+    const holder = this.#holder(lease)
+    if (holder === undefined) return leaseLost
+    const answer = holder.answers.get(batch.id)
+    if (answer !== undefined) return answer
+    const write = ++this.#writes
+    const missing = new Set<string>()
+    for (const start of batch.starts) {
+      if (this.executions.has(start.executionId)) missing.add(start.executionId)
+      else this.#start(start, holder, write)
+    }
+    for (const fact of batch.facts) {
+      if (missing.has(fact.executionId)) continue
+      const row = this.executions.get(fact.executionId)
+      if (row !== undefined && row.facts.length === fact.sequence) {
+        row.facts.push(fact)
+        row.written = write
+      } else missing.add(fact.executionId)
+    }
+    for (const update of batch.updates) {
+      const row = this.executions.get(update.executionId)
+      if (row === undefined || missing.has(update.executionId)) continue
+      if (row.owner === holder || row.written === write) this.#update(row, update)
+    }
+    for (const id of batch.signals) {
+      const row = this.#signals.get(id)
+      if (row === undefined || missing.has(row.start.executionId)) continue
+      this.#signals.delete(id)
+      row.signals = row.signals.filter((signal) => signal.id !== id)
+    }
+    const written: Written = missing.size === 0 ? committed : { _tag: "Committed", missing: [...missing] }
+    holder.answers.set(batch.id, written)
+    if (holder.answers.size > remembered) {
+      for (const oldest of holder.answers.keys()) {
+        holder.answers.delete(oldest)
+        break
+      }
+    }
+    return written
+  }
+
+  claim(lease: Lease, { limit, nowMillis, sagas, suspects }: ClaimOptions): ReadonlyArray<Claimed> {
+    const holder = this.#holder(lease)
+    if (holder === undefined) return []
+    const queues = this.#queues(sagas, suspects)
+    const claimed: Array<Claimed> = []
+    while (claimed.length < limit) {
+      const row = first(queues)
+      if (row === undefined || row.dueAtMillis! > nowMillis) break
+      claimed.push({
+        execution: toRecord(row),
+        facts: row.facts.slice(),
+        signals: row.signals,
+        signalCount: row.signalCount,
+        clean: row.clean,
+        takeovers: row.takeovers
+      })
+      row.owner = holder
+      row.claimedFacts = row.facts.length
+      this.#place(row)
+    }
+    return claimed
+  }
+
+  nextDue(sagas: ClaimOptions["sagas"]): Option.Option<number> {
+    const row = first([...this.#queues(sagas, false), ...this.#queues(sagas, true)])
+    return row === undefined ? Option.none() : Option.some(row.dueAtMillis!)
+  }
+
+  settled(executionIds: ReadonlyArray<string>): ReadonlyArray<ExecutionRecord> {
+    const found: Array<ExecutionRecord> = []
+    for (const executionId of executionIds) {
+      const row = this.executions.get(executionId)
+      if (row !== undefined && !isLive(row.state)) found.push(toRecord(row))
+    }
+    return found
+  }
+
+  list({ after, limit, saga, state }: ListOptions): ReadonlyArray<ExecutionRecord> {
+    const found: Array<Row> = []
+    for (const row of this.executions.values()) {
+      if (saga !== undefined && row.start.saga !== saga) continue
+      if (state !== undefined && row.state !== state) continue
+      if (after === undefined || byAge(row.start, after) > 0) found.push(row)
+    }
+    return found.sort((a, b) => byAge(a.start, b.start)).slice(0, limit).map(toRecord)
+  }
+
+  send(executionId: string, kind: string, data: string): boolean {
+    const row = this.executions.get(executionId)
+    if (row === undefined || !isLive(row.state)) return false
+    const id = ++this.#lastSignal
+    this.#signals.set(id, row)
+    row.signals = [...row.signals, { id, executionId, kind, data }]
+    row.signalCount++
+    if (row.dueAtMillis !== 0) {
+      row.dueAtMillis = 0
+      this.#place(row)
+    }
+    return true
+  }
+
+  signals(lease: Lease): ReadonlyArray<SignalRecord> {
+    const holder = this.#holder(lease)
+    if (holder === undefined || this.#signals.size === 0) return []
+    const rows = new Set(this.#signals.values())
+    return [...rows].filter((row) => row.owner === holder).flatMap((row) => row.signals)
+  }
+
+  #holder({ epoch, id }: Lease): Holder | undefined {
+    const holder = this.#leases.get(id)
+    return holder?.epoch === epoch ? holder : undefined
+  }
+
+  #start(start: StartRecord, holder: Holder, write: number): void {
+    const row: Row = {
+      start,
+      facts: [],
+      kind: this.#kind(start.saga, start.version),
+      state: "Running",
+      dueAtMillis: 0,
+      updatedAtMillis: start.startedAtMillis,
+      problem: null,
+      owner: start.owned ? holder : undefined,
+      clean: true,
+      takeovers: 0,
+      claimedFacts: 0,
+      signals: [],
+      signalCount: 0,
+      written: write,
+      dueIndex: -1,
+      dueOrder: 0
+    }
+    this.executions.set(start.executionId, row)
+    this.#place(row)
+  }
+
+  #update(row: Row, update: UpdateRecord): void {
+    const due = update.dueAtMillis
+    const isWaiting = due !== null && due <= lastMillis
+    row.state = update.state
+    row.updatedAtMillis = update.updatedAtMillis
+    row.problem = update.problem
+    row.dueAtMillis = isLive(update.state) ? row.signalCount > update.signals ? 0 : isWaiting ? due : null : null
+    if (update.released) {
+      row.owner = undefined
+      row.clean = update.clean
+      row.takeovers = 0
+    }
+    this.#place(row)
+  }
+
+  #giveBack(holders: ReadonlySet<Holder>, each: (row: Row) => void): number {
+    let count = 0
+    for (const row of this.executions.values()) {
+      if (row.owner === undefined || !holders.has(row.owner)) continue
+      count++
+      each(row)
+      row.owner = undefined
+      row.clean = false
+      row.dueAtMillis = isLive(row.state) ? 0 : null
+      this.#place(row)
+    }
+    return count
+  }
+
+  /** Puts a row where it belongs: into its queue if nobody owns it and it is due some time. */
+  #place(row: Row): void {
+    const { calm, suspects } = row.kind
+    calm.remove(row)
+    suspects.remove(row)
+    if (row.owner !== undefined || row.dueAtMillis === null) return
+    ;(row.takeovers >= suspicious ? suspects : calm).add(row)
+  }
+
+  #kind(saga: string, version: number): Kind {
+    const key = `${version} ${saga}`
+    let kind = this.#kinds.get(key)
+    if (kind === undefined) this.#kinds.set(key, kind = { calm: new DueQueue(), suspects: new DueQueue() })
+    return kind
+  }
+
+  #queues(sagas: ClaimOptions["sagas"], suspects: boolean): ReadonlyArray<DueQueue<Row>> {
+    return sagas.map(({ saga, version }) => this.#kind(saga, version)[suspects ? "suspects" : "calm"])
+  }
+}
+
+/** Whether it has a fact that it had not when it was last claimed. */
+const hasNews = (row: Row): boolean => row.facts.length > row.claimedFacts
+
+const first = (queues: ReadonlyArray<DueQueue<Row>>): Row | undefined => {
+  let found: Row | undefined
+  for (const queue of queues) {
+    const row = queue.first
+    if (row !== undefined && (found === undefined || row.dueAtMillis! < found.dueAtMillis!)) found = row
+  }
+  return found
+}
+
+const byAge = (a: NonNullable<ListOptions["after"]>, b: NonNullable<ListOptions["after"]>): number =>
+  a.startedAtMillis - b.startedAtMillis || (a.executionId < b.executionId ? -1 : a.executionId > b.executionId ? 1 : 0)
