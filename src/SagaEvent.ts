@@ -10,6 +10,8 @@ import * as Schema from "effect/Schema"
 
 const At = { atMillis: Schema.Number }
 const AtPath = { ...At, path: Schema.String }
+/** Which path the cause came from. */
+const Failed = { failed: Schema.optionalKey(Schema.String) }
 const FailureCause = Schema.Cause(Schema.Unknown, Schema.Unknown)
 const Reason = Schema.Literals(["Interrupted", "TimedOut", "Died", "ProcessLost", "DeclaredByError", "NotRecordable"])
 
@@ -26,14 +28,24 @@ const Reason = Schema.Literals(["Interrupted", "TimedOut", "Died", "ProcessLost"
  * @since 0.1.0
  */
 export const SagaEvent = Schema.Union([
-  Schema.TaggedStruct("SagaStarted", { ...At, saga: Schema.String, version: Schema.Number, payload: Schema.Unknown }),
+  Schema.TaggedStruct("SagaStarted", {
+    ...At,
+    saga: Schema.String,
+    version: Schema.Number,
+    payload: Schema.Unknown,
+    trace: Schema.optionalKey(
+      Schema.Struct({ traceId: Schema.String, spanId: Schema.String, sampled: Schema.Boolean })
+    )
+  }),
   Schema.TaggedStruct("StepStarted", AtPath),
   Schema.TaggedStruct("StepSucceeded", { ...AtPath, attempts: Schema.Number, result: Schema.Unknown }),
   Schema.TaggedStruct("StepAttemptFailed", {
     ...AtPath,
     attempt: Schema.Number,
     cause: FailureCause,
-    nextAtMillis: Schema.Number
+    nextAtMillis: Schema.Number,
+    /** Why this attempt may have taken place all the same. */
+    reason: Schema.optionalKey(Reason)
   }),
   Schema.TaggedStruct("StepFailed", { ...AtPath, attempts: Schema.Number, cause: FailureCause }),
   Schema.TaggedStruct("StepUncertain", {
@@ -55,10 +67,13 @@ export const SagaEvent = Schema.Union([
     version: Schema.Number,
     payload: Schema.Unknown
   }),
-  Schema.TaggedStruct("FellBack", { ...AtPath, cause: FailureCause }),
+  Schema.TaggedStruct("FellBack", { ...AtPath, cause: FailureCause, ...Failed }),
   Schema.TaggedStruct("TimerSet", { ...AtPath, fireAtMillis: Schema.Number }),
   Schema.TaggedStruct("TimerFired", AtPath),
-  Schema.TaggedStruct("UnwindStarted", { ...At, scope: Schema.String, cause: FailureCause }),
+  Schema.TaggedStruct("LimitPassed", { ...AtPath, saga: Schema.String, limitMillis: Schema.Number }),
+  Schema.TaggedStruct("CancelRequested", At),
+  Schema.TaggedStruct("CancelRefused", At),
+  Schema.TaggedStruct("UnwindStarted", { ...At, scope: Schema.String, cause: FailureCause, ...Failed }),
   Schema.TaggedStruct("CompensationStarted", AtPath),
   Schema.TaggedStruct("CompensationSucceeded", { ...AtPath, attempts: Schema.Number }),
   Schema.TaggedStruct("CompensationAttemptFailed", {

@@ -230,6 +230,16 @@ export const apply = (state: SagaState, event: SagaEvent): Result.Result<SagaSta
     case "TimerFired":
       if (!HashMap.has(state.timers, event.path)) return mismatch("is of a timer that is not set")
       return Result.succeed(settle(state, { timers: HashMap.remove(state.timers, event.path) }, 0))
+    case "LimitPassed": {
+      const problem = notForward(state, event.path)
+      return problem === undefined ? Result.succeed(state) : mismatch(problem)
+    }
+    case "CancelRequested":
+      return state.status === "Compensating"
+        ? mismatch("cannot follow when the execution is Compensating")
+        : Result.succeed(state)
+    case "CancelRefused":
+      return Result.succeed(state)
     case "UnwindStarted":
       if (HashMap.has(state.unwinding, event.scope)) return mismatch(`starts again what unwinds at "${event.scope}"`)
       return Result.succeed({

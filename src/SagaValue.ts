@@ -319,7 +319,8 @@ export interface SagaDefinition {
  */
 export const definition = (saga: AnySaga): SagaDefinition => definitionOf(toTree(saga))
 
-const definitionOf = (tree: SagaTree): SagaDefinition => ({
+/** The shape of a saga as plain data. */
+export const definitionOf = (tree: SagaTree): SagaDefinition => ({
   saga: tree.definition.saga,
   version: tree.definition.version,
   timeoutMillis: tree.options.timeoutMillis,

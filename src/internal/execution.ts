@@ -4,9 +4,13 @@
  */
 import * as Cause from "effect/Cause"
 import type * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import type * as Schema from "effect/Schema"
 import type { Failure, UncertainStep } from "../SagaError.ts"
 import type { SagaEvent } from "../SagaEvent.ts"
 import { isTyped } from "./cause.ts"
+import type { History } from "./history.ts"
+import type { Residence } from "./residence.ts"
 import { StopSignal } from "./signal.ts"
 import type { AnyEffect, SagaTree } from "./tree.ts"
 import type { Restore } from "./wait.ts"
@@ -21,6 +25,10 @@ export interface Recorder {
   readonly record: (event: SagaEvent) => void
   /** What must end before the next action or compensation may start. Undefined: nothing. Never fails. */
   readonly commit: () => Effect.Effect<void> | undefined
+  /** What a value is when it has been written down and read back; fails when it cannot be. Undefined: it is kept as it is. */
+  readonly admit:
+    | ((path: string, schema: Schema.Top | undefined, value: unknown) => Exit.Exit<unknown>)
+    | undefined
   /** Runs an action or a compensation in the span that its facts have opened. */
   readonly inSpan:
     | (<A>(path: string, kind: "action" | "compensation", effect: AnyEffect<A>) => AnyEffect<A>)
@@ -41,16 +49,28 @@ export class SavePoint {
   parked: Array<UncertainStep & { readonly pivot: boolean; readonly attempts: number }> | undefined
   /** Compensations after their last try. */
   failures: Array<Failure> | undefined
+  /** Where the first failure was. */
+  origin: string | undefined
+  /** The first failure was on record before it is met again. */
+  #recorded = false
   /** The one outside, once that answers for what is done here. */
   #outer: SavePoint | undefined
 
-  constructor(path: string, signal: StopSignal) {
+  constructor(path: string, signal: StopSignal, history: History | undefined) {
     this.path = path
     this.signal = signal
+    const verdict = history?.verdict(path)
+    if (verdict === undefined) return
+    this.failed(verdict)
+    this.#recorded = true
+    signal.stop()
   }
 
   failed(failure: Failure): void {
-    if (this.cause === undefined) this.cause = failure.cause
+    if (this.cause === undefined) {
+      this.cause = failure.cause
+      this.origin = failure.path
+    } else if (this.#recorded && this.origin === failure.path) this.#recorded = false
     // What is cut because of the first failure has not failed.
     else if (!Cause.hasInterruptsOnly(failure.cause)) (this.others ??= []).push(failure)
   }
@@ -93,13 +113,18 @@ export class Execution {
   readonly payload: unknown
   readonly restore: Restore
   readonly recorder: Recorder | undefined
-  readonly root = new SavePoint("", new StopSignal())
+  /** How it stays in an engine; a run in a fiber alone has nobody that it could leave. */
+  readonly residence: Residence | undefined
+  readonly root: SavePoint
+  /** The node that commits has been started: until it has ended nobody knows whether there is a way back. */
+  committing = false
   /** Past the commit point: nothing is compensated from here on. */
   committed = false
   /** By when the commit point must be reached, and which saga says so. */
   limit: { readonly atMillis: number; readonly tree: SagaTree } | undefined
   /** Retriables after their last try. */
   unfinished: Array<Failure> | undefined
+  #undecided: Array<() => void> | undefined
   readonly #makeId: () => string
 
   constructor(
@@ -107,13 +132,54 @@ export class Execution {
     payload: unknown,
     restore: Restore,
     recorder: Recorder | undefined,
-    makeId: () => string
+    makeId: () => string,
+    residence?: Residence
   ) {
     this.tree = tree
     this.payload = payload
     this.restore = restore
     this.recorder = recorder
     this.#makeId = makeId
+    this.residence = residence
+    this.committing = residence?.history?.commit === "Within"
+    this.root = new SavePoint("", new StopSignal(), residence?.history)
+    residence?.leave.listen(() => this.root.signal.stop())
+  }
+
+  /** Stops it as a failure would, unless there is no way back. `decided` is called with the answer, once it is known. */
+  cancel(cause: () => Cause.Cause<unknown>, decided: (answer: "Cancelled" | "Committed") => void): void {
+    if (this.committed || this.history?.commit === "Behind") return decided("Committed")
+    if (this.committing) {
+      ;(this.#undecided ??= []).push(() => this.cancel(cause, decided))
+      return
+    }
+    if (this.root.cause === undefined) {
+      this.recorder?.record({ _tag: "CancelRequested", atMillis: this.recorder.now() })
+      this.root.failed({ path: "", attempts: 1, cause: cause() })
+      this.root.signal.stop()
+    }
+    decided("Cancelled")
+  }
+
+  /** The node that commits is about to run, or has ended. */
+  commit(committing: boolean): void {
+    this.committing = committing
+    if (committing) return
+    const undecided = this.#undecided
+    this.#undecided = undefined
+    undecided?.forEach((ask) => ask())
+  }
+
+  get history(): History | undefined {
+    return this.residence?.history
+  }
+
+  get leaving(): boolean {
+    return this.residence !== undefined && this.residence.leaving
+  }
+
+  get gone(): boolean {
+    return this.residence !== undefined && this.residence.isGone
   }
 
   /** Unless it was given, or comes from the payload, it is made when it is first asked for: most runs never need it. */

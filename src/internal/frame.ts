@@ -8,9 +8,10 @@ import type { Failure, UncertainReason } from "../SagaError.ts"
 import type { CompensationContext, StepContext } from "../StepContext.ts"
 import type { StepPath } from "../StepPath.ts"
 import { escape } from "../StepPath.ts"
-import type { Settled, Surroundings } from "./attempt.ts"
+import type { Surroundings, Unsuccessful } from "./attempt.ts"
 import { effectOf, wholeCause } from "./attempt.ts"
 import { reasonOf } from "./cause.ts"
+import type { PastStep } from "./history.ts"
 import type { Execution, SavePoint } from "./execution.ts"
 import type { AnyEffect, AnySchedule, Node, SagaTree, State, StepNode } from "./tree.ts"
 import type { UndoGroup, UndoLog } from "./unwind.ts"
@@ -21,6 +22,8 @@ interface UnknownEntry {
   readonly _tag: "Unknown"
   readonly step: StepNode
   readonly reason: UncertainReason
+  /** What the action gave, when no journal can hold it. */
+  readonly atHand: { readonly value: unknown } | undefined
 }
 
 /** The branches of one node: those that have been opened, with what each has done, and how the others are. */
@@ -30,6 +33,8 @@ export interface FrameGroup<F extends Frame = Frame> extends UndoGroup {
   readonly logs: Array<F>
   readonly count: number
   readonly open: (index: number) => F
+  /** Whether there are facts of a branch. */
+  readonly touched: (index: number) => boolean
 }
 
 /** A step stands for its success: its result is in the state. */
@@ -165,11 +170,13 @@ export class Frame implements UndoLog {
     return this.inSpan(step, "action", action)
   }
 
-  announce(step: StepNode): Effect.Effect<void> | undefined {
+  announce(step: StepNode, past?: PastStep): Effect.Effect<void> | undefined {
     const recorder = this.execution.recorder
     if (recorder === undefined) return undefined
     this.progress = Progress.Announced
-    recorder.record({ _tag: "StepStarted", atMillis: recorder.last(), path: this.pathOf(step.name) })
+    if (past === undefined) {
+      recorder.record({ _tag: "StepStarted", atMillis: recorder.last(), path: this.pathOf(step.name) })
+    }
     return recorder.commit()
   }
 
@@ -178,30 +185,37 @@ export class Frame implements UndoLog {
     return inSpan === undefined ? effect : inSpan(this.pathOf(step.name), kind, effect)
   }
 
-  surroundings(step: StepNode): Surroundings {
+  surroundings(step: StepNode, past?: PastStep): Surroundings {
     const { execution } = this
     const recorder = execution.recorder
     return {
       state: this.state,
+      past,
+      residence: execution.residence,
+      admit: recorder?.admit === undefined
+        ? undefined
+        : (result) => recorder.admit!(this.pathOf(step.name), step.success, result),
       signal: this.savePoint.signal,
       restore: this.restore,
       contextOf: (attempt) => new ActionContext(this, step, attempt),
       inSpan: recorder?.inSpan === undefined ? undefined : (action) => this.inSpan(step, "action", action),
-      attemptFailed: (attempt, cause, nextAtMillis) => {
+      attemptFailed: (attempt, cause, nextAtMillis, reason) => {
         if (recorder === undefined) return undefined
         const path = this.pathOf(step.name)
-        recorder.record({ _tag: "StepAttemptFailed", atMillis: recorder.now(), path, attempt, cause, nextAtMillis })
+        const atMillis = recorder.now()
+        const fact = { _tag: "StepAttemptFailed", atMillis, path, attempt, cause, nextAtMillis } as const
+        recorder.record(reason === undefined ? fact : { ...fact, reason })
         return recorder.commit()
       }
     }
   }
 
-  succeeded(step: StepNode, result: unknown, attempts: number): void {
+  succeeded(step: StepNode, result: unknown, attempts: number, recorded = false): void {
     this.progress = Progress.Idle
     this.state[step.name] = result
     if (step.compensation !== undefined) this.keep(step)
     const recorder = this.execution.recorder
-    if (recorder !== undefined) {
+    if (recorder !== undefined && !recorded) {
       const path = this.pathOf(step.name)
       recorder.record({ _tag: "StepSucceeded", atMillis: recorder.now(), path, attempts, result })
     }
@@ -214,22 +228,24 @@ export class Frame implements UndoLog {
   }
 
   /** Books an action that did not succeed: not done, or unknown and then treated as the step says. */
-  failed(step: StepNode, settled: Exclude<Settled, { readonly _tag: "Succeeded" }>): void {
+  failed(step: StepNode, settled: Unsuccessful, recorded = false): void {
     this.progress = Progress.Reported
     const { attempts, cause } = settled
-    const recorder = this.execution.recorder
+    const recorder = recorded ? undefined : this.execution.recorder
     const path = this.pathOf(step.name)
     this.fail({ path, attempts, cause })
     if (settled._tag === "Failed") {
       recorder?.record({ _tag: "StepFailed", atMillis: recorder.now(), path, attempts, cause })
       return
     }
-    const { reason } = settled
+    const { atHand, reason } = settled
     const all = wholeCause(settled)
-    const whenUncertain = step.kind === "pivot" ? "stuck" : step.whenUncertain
+    // What is at hand for a while only can be undone meanwhile; behind that the step says what an unknown outcome means.
+    const undoable = atHand !== undefined && step.compensation !== undefined && step.whenUncertain === "report"
+    const whenUncertain = step.kind === "pivot" ? "stuck" : undoable ? "compensate" : step.whenUncertain
     const uncertain = { path, reason, cause: all }
     if (whenUncertain === "report") (this.savePoint.uncertain ??= []).push(uncertain)
-    else if (whenUncertain === "compensate") this.keep({ _tag: "Unknown", step, reason })
+    else if (whenUncertain === "compensate") this.keep({ _tag: "Unknown", step, reason, atHand })
     else (this.savePoint.parked ??= []).push({ ...uncertain, attempts, pivot: step.kind === "pivot" })
     recorder?.record({
       _tag: "StepUncertain",
@@ -252,7 +268,7 @@ export class Frame implements UndoLog {
   conclude(cause: Cause.Cause<unknown>): void {
     const node = this.nodes[this.index]
     const before = this.progress
-    if (before === Progress.Reported) return
+    if (before === Progress.Reported || this.execution.gone) return
     if (node?._tag === "Step" && before !== Progress.Idle) {
       const inFlight = before === Progress.InFlight && node.kind !== "check"
       const reason = inFlight ? reasonOf(cause, false, node.isUncertain) : undefined
@@ -294,8 +310,14 @@ export class Frame implements UndoLog {
     return this.tree.options.unwindRetry ?? this.outer?.unwindRetry
   }
 
+  /** What is on record of a compensation that has started before this process came to it. */
+  pastAt(index: number): NonNullable<PastStep["compensation"]> | undefined {
+    return this.execution.history?.steps.get(this.pathAt(index))?.compensation
+  }
+
   compensate(index: number, attempt: number): AnyEffect {
-    const committed = attempt === 1 ? this.#announceUndo(index) : this.execution.recorder?.commit()
+    const begun = attempt > 1 || this.pastAt(index) !== undefined
+    const committed = begun ? this.execution.recorder?.commit() : this.#announceUndo(index)
     return committed === undefined
       ? this.#undo(index, attempt)
       : Effect.andThen(Effect.uninterruptible(committed), Effect.suspend(() => this.#undo(index, attempt)))
@@ -311,11 +333,12 @@ export class Frame implements UndoLog {
     const entry = this.entries[index]!
     const step = this.#stepAt(index)
     const context = new UndoContext(this, step, attempt)
-    const given = entry._tag === "Unknown"
-      ? { _tag: "Unknown", reason: entry.reason }
+    const atHand = entry._tag === "Unknown" ? entry.atHand : { value: this.state[step.name] }
+    const given = atHand === undefined
+      ? { _tag: "Unknown", reason: (entry as UnknownEntry).reason }
       : step.whenUncertain === "compensate"
-      ? { _tag: "Succeeded", result: this.state[step.name] }
-      : this.state[step.name]
+      ? { _tag: "Succeeded", result: atHand.value }
+      : atHand.value
     return this.inSpan(step, "compensation", step.compensation!(given, this.state, context))
   }
 
@@ -339,10 +362,10 @@ export class Frame implements UndoLog {
   }
 
   /** A compensation was given up. */
-  gaveUp(index: number, attempts: number, cause: Cause.Cause<unknown>): void {
+  gaveUp(index: number, attempts: number, cause: Cause.Cause<unknown>, recorded = false): void {
     const path = this.pathAt(index)
     this.savePoint.gaveUp({ path, attempts, cause })
-    const recorder = this.execution.recorder
+    const recorder = recorded ? undefined : this.execution.recorder
     recorder?.record({ _tag: "CompensationFailed", atMillis: recorder.now(), path, attempts, cause })
   }
 

@@ -111,6 +111,11 @@ export class InlineLog implements UndoLog {
     return this.#doneAt(index).step.compensationRetry
   }
 
+  /** What is done inline is on no record. */
+  pastAt(): undefined {
+    return undefined
+  }
+
   compensate(index: number, attempt: number): AnyEffect {
     const { context, given, step } = this.#doneAt(index)
     const compensation = step.compensation(given, { attempt, cause: this.unwinding!.cause })

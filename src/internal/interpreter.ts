@@ -11,15 +11,19 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { identity } from "effect/Function"
 import * as Result from "effect/Result"
+import type * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import { CaseMissing, DuplicateItemKey, PayloadInvalid, SagaTimedOut } from "../SagaError.ts"
-import type { Settled } from "./attempt.ts"
+import type { Failure } from "../SagaError.ts"
+import { escape } from "../StepPath.ts"
+import type { Left, Settled } from "./attempt.ts"
 import { settle, wholeCause } from "./attempt.ts"
 import { toDefects } from "./cause.ts"
 import type { Execution } from "./execution.ts"
 import { SavePoint } from "./execution.ts"
 import type { FrameGroup } from "./frame.ts"
 import { Frame, Progress } from "./frame.ts"
+import type { PastStep } from "./history.ts"
 import { runBranches } from "./pool.ts"
 import type {
   AnyEffect,
@@ -36,7 +40,7 @@ import type {
 } from "./tree.ts"
 import { unwind } from "./unwind.ts"
 import type { Restore } from "./wait.ts"
-import { delay, withLimit } from "./wait.ts"
+import { delay, pauseUntil, withLimit } from "./wait.ts"
 
 const inWords = SchemaIssue.makeFormatterDefault()
 
@@ -64,7 +68,23 @@ export class Sequence extends Frame {
   end: number = this.nodes.length
 
   while(): boolean {
-    return this.index < this.end && !this.savePoint.signal.stopped && !this.halted
+    if (this.index >= this.end || this.halted) return false
+    return !this.savePoint.signal.stopped || this.#isRecorded()
+  }
+
+  /** Nothing new may start. What is on record is gone through all the same, so that the books are whole. */
+  #isRecorded(): boolean {
+    const { history, residence } = this.execution
+    if (history !== undefined && this.touches(this.nodes[this.index]!)) return true
+    if (residence !== undefined && residence.leaving) residence.more = true
+    return false
+  }
+
+  /** Whether there are facts of a node or of what is in it. */
+  touches(node: Node): boolean {
+    return node._tag === "Parallel"
+      ? node.branches.some((branch) => branch.nodes.length > 0 && this.touches(branch.nodes[0]!))
+      : this.execution.history!.touches(this.pathOf(node.name))
   }
 
   /** The next node. Past the commit point an interruption has waited for the last one, and nothing more is started. */
@@ -81,7 +101,13 @@ export class Sequence extends Frame {
   visit(node: Node): AnyEffect {
     switch (node._tag) {
       case "Step":
-        return this.execution.committed ? this.forward(node) : node.simple ? this.start(node) : this.settle(node)
+        return this.execution.residence !== undefined
+          ? this.act(node)
+          : this.execution.committed
+          ? this.forward(node)
+          : node.simple
+          ? this.start(node)
+          : this.settle(node)
       case "Sleep":
         return this.sleep(node)
       case "Parallel":
@@ -108,15 +134,21 @@ export class Sequence extends Frame {
   }
 
   /** Makes room in the books for branches before they start, so that nothing they do can be lost. */
-  group(node: Node, concurrency: number, count: number, open: (index: number) => Sequence): FrameGroup<Sequence> {
-    const group: FrameGroup<Sequence> = { _tag: "Group", node, concurrency, logs: [], count, open }
+  group(
+    node: Node,
+    concurrency: number,
+    count: number,
+    open: (index: number) => Sequence,
+    touched: (index: number) => boolean
+  ): FrameGroup<Sequence> {
+    const group: FrameGroup<Sequence> = { _tag: "Group", node, concurrency, logs: [], count, open, touched }
     this.keep(group)
     return group
   }
 
   /** Makes room for the one branch of a node. */
   single(node: Node, sequence: Sequence): void {
-    this.group(node, 1, 1, () => sequence).logs.push(sequence)
+    this.group(node, 1, 1, () => sequence, () => true).logs.push(sequence)
   }
 
   /** Runs the loop of an inner sequence in this fiber. */
@@ -142,13 +174,24 @@ export class Sequence extends Frame {
   take(use: (result: unknown) => void): boolean {
     if (!this.complete) return false
     if (!this.execution.committed) {
-      use(this.tree.resultOf(this.state))
+      use(this.result())
       return true
     }
-    const result = Result.try(() => this.tree.resultOf(this.state))
+    const result = Result.try(() => this.result())
     if (Result.isSuccess(result)) use(result.success)
     else this.stumble(Cause.die(result.failure))
     return Result.isSuccess(result)
+  }
+
+  /** What it is worth; what the whole saga is must be recordable. */
+  result(): unknown {
+    const { output } = this.tree
+    const result = this.tree.resultOf(this.state)
+    const admit = this.execution.recorder?.admit
+    if (this.outer !== undefined || output === undefined || admit === undefined) return result
+    const admitted = admit("output", output.success, result)
+    if (Exit.isFailure(admitted)) throw Cause.squash(admitted.cause)
+    return admitted.value
   }
 
   /** The loop over this sequence. Past the commit point nothing fails: what user code throws halts this sequence alone. */
@@ -169,61 +212,124 @@ export class Sequence extends Frame {
 
   // ------------------------------------------------------------------------------------------- steps
 
-  settle(node: StepNode): AnyEffect {
+  /** A step of an execution in an engine: what is on record is taken from there. */
+  act(node: StepNode): AnyEffect {
+    const { committed, history } = this.execution
+    const past = history?.steps.get(this.pathOf(node.name))
+    if (past?.end !== undefined) return this.recall(node, past, past.end)
+    return committed ? this.forward(node, past) : this.settle(node, past)
+  }
+
+  /** Books what is on record of an action. */
+  recall(node: StepNode, past: PastStep, end: NonNullable<PastStep["end"]>): AnyEffect {
+    if (end._tag === "StepSucceeded") {
+      this.succeeded(node, end.result, end.attempts, true)
+      return Effect.void
+    }
+    const { attempts, cause, path } = end
+    if (this.execution.committed) {
+      this.giveUp({ path, attempts, cause })
+      return Effect.void
+    }
+    if (end._tag === "StepFailed") this.failed(node, { _tag: "Failed", attempts, cause }, true)
+    else {
+      const { reason } = end
+      // It was undone, or tried to be, with a value that nobody knows any more.
+      const atHand = past.compensation === undefined || node.whenUncertain !== "report" ? {} : { atHand: { value: lost } }
+      this.failed(node, { _tag: "Unknown", attempts, cause, reason, ...atHand }, true)
+    }
+    return Effect.failCause(cause)
+  }
+
+  settle(node: StepNode, past?: PastStep): AnyEffect {
     return Effect.uninterruptible(
-      Effect.flatMap(this.settled(node), (settled) => {
-        if (settled._tag === "Succeeded") {
-          this.succeeded(node, settled.result, settled.attempts)
-          return Effect.void
+      Effect.flatMap(this.settled(node, past), (settled) => {
+        switch (settled._tag) {
+          case "Succeeded":
+            this.succeeded(node, settled.result, settled.attempts)
+            return Effect.void
+          case "Left":
+            return this.left()
+          default:
+            this.failed(node, settled)
+            return Effect.failCause(settled.cause)
         }
-        this.failed(node, settled)
-        return Effect.failCause(settled.cause)
       })
     )
   }
 
-  settled(node: StepNode): Effect.Effect<Settled> {
-    const committed = this.announce(node)
-    const action = Effect.suspend(() => settle(node, this.surroundings(node)))
-    return committed === undefined ? action : Effect.andThen(committed, action)
+  settled(node: StepNode, past: PastStep | undefined): Effect.Effect<Settled | Left> {
+    const { residence } = this.execution
+    const committed = this.announce(node, past)
+    const action = Effect.suspend(() => settle(node, this.surroundings(node, past)))
+    const there = residence === undefined ? action : Effect.suspend((): Effect.Effect<Settled | Left> => {
+      if (!residence.leaving) return residence.busy(action)
+      residence.more = true
+      return Effect.succeed({ _tag: "Left" })
+    })
+    return committed === undefined ? there : Effect.andThen(committed, there)
+  }
+
+  /** The execution leaves this process: this sequence stands still where it is. */
+  left(): AnyEffect {
+    this.progress = Progress.Idle
+    this.halted = true
+    return Effect.void
   }
 
   /** Forward recovery: a retriable after its last try halts its own sequence, and no other. */
-  forward(node: StepNode): AnyEffect {
-    return Effect.map(this.settled(node), (settled) => {
-      if (settled._tag === "Succeeded") return this.succeeded(node, settled.result, settled.attempts)
+  forward(node: StepNode, past?: PastStep): AnyEffect {
+    return Effect.flatMap(this.settled(node, past), (settled) => {
+      if (settled._tag === "Left") return this.left()
+      if (settled._tag === "Succeeded") {
+        this.succeeded(node, settled.result, settled.attempts)
+        return Effect.void
+      }
       const failure = { path: this.pathOf(node.name), attempts: settled.attempts, cause: wholeCause(settled) }
-      ;(this.execution.unfinished ??= []).push(failure)
       const recorder = this.execution.recorder
       recorder?.record({ _tag: "StepFailed", atMillis: recorder.now(), ...failure })
-      this.progress = Progress.Idle
-      this.halted = true
+      this.giveUp(failure)
+      return Effect.void
     })
+  }
+
+  giveUp(failure: Failure): void {
+    ;(this.execution.unfinished ??= []).push(failure)
+    this.progress = Progress.Idle
+    this.halted = true
   }
 
   sleep(node: SleepNode): AnyEffect {
     return Effect.uninterruptible(Effect.suspend(() => {
-      const millis = Duration.toMillis(node.duration(this.state))
-      const recorder = this.execution.recorder
+      const { history, recorder, residence } = this.execution
       const path = this.pathOf(node.name)
-      const atMillis = recorder?.now() ?? 0
-      recorder?.record({ _tag: "TimerSet", atMillis, path, fireAtMillis: atMillis + millis })
-      const wait = Effect.map(delay(millis, this.savePoint.signal, this.restore), (toTheEnd) => {
+      const timer = history?.timers.get(path)
+      if (timer?.fired === true) return Effect.void
+      const woken = (toTheEnd: boolean) => {
         if (toTheEnd) recorder?.record({ _tag: "TimerFired", atMillis: recorder.now(), path })
         else this.halted = true
-      })
-      const committed = recorder?.commit()
-      return committed === undefined ? wait : Effect.andThen(committed, wait)
+      }
+      const wait = (fireAtMillis: number) =>
+        Effect.map(pauseUntil(fireAtMillis, residence, false, this.savePoint.signal, this.restore), woken)
+      if (timer !== undefined) return wait(timer.fireAtMillis)
+      const millis = Duration.toMillis(node.duration(this.state))
+      if (recorder === undefined) return Effect.map(delay(millis, this.savePoint.signal, this.restore), woken)
+      const atMillis = recorder.now()
+      recorder.record({ _tag: "TimerSet", atMillis, path, fireAtMillis: atMillis + millis })
+      const committed = recorder.commit()
+      const waiting = wait(atMillis + millis)
+      return committed === undefined ? waiting : Effect.andThen(committed, waiting)
     }))
   }
 
   // ------------------------------------------------------------------------------------------- one inner sequence
 
   choose(node: ChoiceNode): AnyEffect {
-    const tag = node.choose(this.state)
-    const recorder = this.execution.recorder
+    const { history, recorder } = this.execution
     const path = this.pathOf(node.name)
-    recorder?.record({ _tag: "BranchChosen", atMillis: recorder.now(), path, tag: tag ?? null })
+    const past = history?.decisions.get(path)
+    const tag = past?._tag === "BranchChosen" ? past.tag ?? undefined : node.choose(this.state)
+    if (past === undefined) recorder?.record({ _tag: "BranchChosen", atMillis: recorder.now(), path, tag: tag ?? null })
     if (tag === undefined) {
       this.state[node.name] = undefined
       return Effect.void
@@ -243,35 +349,54 @@ export class Sequence extends Frame {
 
   /** Opens the sequence of a nested saga when its payload is right. */
   enter(node: NestedNode): Effect.Effect<Sequence> {
-    return Effect.suspend(() =>
-      Effect.map(validate(node.saga, node.payloadOf(this.state)), (payload) => {
+    return Effect.suspend(() => {
+      const { history, recorder } = this.execution
+      const path = this.pathOf(node.name)
+      const enter = (payload: unknown) => {
         const sequence = this.child(node.saga, { payload }, node.name, undefined)
-        const { saga, version } = node.saga.definition
-        const recorder = this.execution.recorder
-        const path = this.pathOf(node.name)
-        recorder?.record({ _tag: "NestedStarted", atMillis: recorder.now(), path, saga, version, payload })
         this.single(node, sequence)
         return sequence
-      })
-    )
+      }
+      const past = history?.decisions.get(path)
+      if (past?._tag === "NestedStarted") return Effect.succeed(enter(past.payload))
+      const schema = node.saga.definition.payload
+      return Effect.map(
+        Effect.flatMap(validate(node.saga, node.payloadOf(this.state)), (payload) => this.admit(path, schema, payload)),
+        (payload) => {
+          const { saga, version } = node.saga.definition
+          recorder?.record({ _tag: "NestedStarted", atMillis: recorder.now(), path, saga, version, payload })
+          return enter(payload)
+        }
+      )
+    })
+  }
+
+  /** What a value is once it is recorded; a defect when it cannot be. */
+  admit(path: string, schema: Schema.Top | undefined, value: unknown): Effect.Effect<unknown> {
+    const admit = this.execution.recorder?.admit
+    return admit === undefined ? Effect.succeed(value) : admit(path, schema, value)
   }
 
   nest(node: NestedNode): AnyEffect {
     return Effect.flatMap(this.enter(node), (sequence) => {
       const limit = node.saga.options.timeoutMillis
+      const startedAtMillis = this.execution.history?.decisions.get(this.pathOf(node.name))?.atMillis
       const loop = limit === undefined || this.execution.committed
         ? sequence.loop
-        : Effect.uninterruptibleMask((restore) => bounded(sequence, limit, node.saga, restore))
+        : Effect.uninterruptibleMask((restore) =>
+          Effect.flatMap(Clock.currentTimeMillis, (now) =>
+            bounded(sequence, (startedAtMillis ?? now) + limit, node.saga, restore))
+        )
       return Effect.map(this.inner(sequence, loop), () => this.adopt(node.name, sequence))
     })
   }
 
   orElse(node: OrElseNode): AnyEffect {
     const { execution, savePoint } = this
-    const recorder = execution.recorder
+    const { history, recorder } = execution
     const path = this.pathOf(node.name)
     const { close, signal } = savePoint.signal.child()
-    const inside = new SavePoint(path, signal)
+    const inside = new SavePoint(path, signal, history)
     const first = this.child(node.first, { ...this.state }, node.name, "first", inside)
     this.single(node, first)
     // The errors of the first way are not among those of the saga: those that get outside are defects there.
@@ -283,28 +408,41 @@ export class Sequence extends Frame {
       return Effect.failCause(defects)
     }
     const fallBack = (restore: Restore, cause: Cause.Cause<unknown>) => {
+      if (execution.leaving) return this.left()
       first.unwound = true
       if (inside.failures !== undefined) return outward(cause)
-      recorder?.record({ _tag: "FellBack", atMillis: recorder.now(), path, cause })
+      if (history?.fellBack.has(path) !== true) {
+        recorder?.record({ _tag: "FellBack", atMillis: recorder.now(), path, cause, ...failedAt(inside) })
+      }
       const second = this.child(node.second, { ...this.state }, node.name, "second")
       this.single(node, second)
       return Effect.map(restore(this.inner(second)), () => this.adopt(node.name, second))
     }
+    // A local unwind that is on record goes on, whatever has happened outside since.
+    const unwinds = history?.unwinds.has(path) === true
+    const startUnwind = (restore: Restore, cause: Cause.Cause<unknown>) => {
+      if (!unwinds) {
+        recorder?.record({ _tag: "UnwindStarted", atMillis: recorder.now(), scope: path, cause, ...failedAt(inside) })
+      }
+      return Effect.flatMap(backward(first), () => fallBack(restore, cause))
+    }
     return Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(Effect.exit(restore(Effect.whileLoop(first))), (exit): AnyEffect => {
         close()
-        if (Exit.isSuccess(exit)) {
+        if (Exit.isFailure(exit)) first.conclude(exit.cause)
+        // What failed may be on record alone: the loop then ends without failing.
+        const cause = inside.cause ?? (Exit.isFailure(exit) ? exit.cause : undefined)
+        if (cause === undefined) {
           inside.joins(savePoint)
           return Effect.sync(() => this.adopt(node.name, first))
         }
-        first.conclude(exit.cause)
-        const cause = inside.cause ?? exit.cause
+        if (execution.leaving) {
+          execution.residence!.more = true
+          return this.left()
+        }
+        if (unwinds) return startUnwind(restore, cause)
         if (!inside.clean || savePoint.signal.stopped) return outward(cause)
-        return Effect.flatMap(interrupted(this), (stop) => {
-          if (stop) return outward(cause)
-          recorder?.record({ _tag: "UnwindStarted", atMillis: recorder.now(), scope: path, cause })
-          return Effect.flatMap(backward(first), () => fallBack(restore, cause))
-        })
+        return Effect.flatMap(interrupted(this), (stop) => stop ? outward(cause) : startUnwind(restore, cause))
       })
     )
   }
@@ -314,7 +452,11 @@ export class Sequence extends Frame {
   parallel(node: ParallelNode): AnyEffect {
     const results: State = {}
     const branches = node.branches.map((tree) => this.child(tree, { ...this.state }, "", undefined))
-    const group = this.group(node, node.concurrency, branches.length, (index) => branches[index]!)
+    const touched = (index: number) => {
+      const [head] = node.branches[index]!.nodes
+      return head !== undefined && this.touches(head)
+    }
+    const group = this.group(node, node.concurrency, branches.length, (index) => branches[index]!, touched)
     const finished = (branch: Sequence) => {
       if (branch.complete) Object.assign(results, branch.tree.ownOf(branch.state))
       else this.halted = true
@@ -326,8 +468,11 @@ export class Sequence extends Frame {
   }
 
   forEach(node: ForEachNode): AnyEffect {
-    const items = Array.from(node.items(this.state))
+    const { history, recorder } = this.execution
     const path = this.pathOf(node.name)
+    const past = history?.decisions.get(path)
+    if (past?._tag === "ItemsListed") return this.each(node, past.keys, past.items)
+    const items = Array.from(node.items(this.state))
     const keys = items.map(node.key)
     const seen = new Map<string, number>()
     for (const [position, key] of keys.entries()) {
@@ -343,12 +488,23 @@ export class Sequence extends Frame {
       }
       seen.set(key, position)
     }
-    const recorder = this.execution.recorder
-    recorder?.record({ _tag: "ItemsListed", atMillis: recorder.now(), path, keys, items })
+    if (recorder === undefined) return this.each(node, keys, items)
+    const admitted = recorder.admit === undefined
+      ? Effect.succeed(items)
+      : Effect.forEach(items, (item, index) => this.admit(`${path}/${escape(keys[index]!)}`, node.item, item))
+    return Effect.flatMap(admitted, (items) => {
+      recorder.record({ _tag: "ItemsListed", atMillis: recorder.now(), path, keys, items })
+      return this.each(node, keys, items)
+    })
+  }
+
+  each(node: ForEachNode, keys: ReadonlyArray<string>, items: ReadonlyArray<unknown>): AnyEffect {
     const results: Array<unknown> = new Array(items.length)
+    const path = this.pathOf(node.name)
     const open = (index: number) =>
       this.child(node.each, { ...this.state, item: items[index] }, node.name, keys[index]!)
-    const group = this.group(node, node.concurrency, items.length, open)
+    const touched = (index: number) => this.execution.history!.touches(`${path}/${escape(keys[index]!)}`)
+    const group = this.group(node, node.concurrency, items.length, open, touched)
     const finished = (sequence: Sequence, index: number) => {
       const done = sequence.take((result) => {
         results[index] = result
@@ -362,6 +518,13 @@ export class Sequence extends Frame {
   }
 }
 
+/** Stands for a value that was undone, or tried to be, in a process that is gone. */
+const lost: unknown = undefined
+
+/** Which path the failure of a save-point came from, as facts say it. */
+export const failedAt = ({ origin }: SavePoint): { readonly failed?: string } =>
+  origin === undefined ? {} : { failed: origin }
+
 /** Whether the fiber of the saga has been interrupted. Call it in an uninterruptible region. */
 export const interrupted = (sequence: Sequence): Effect.Effect<boolean> =>
   Effect.map(Effect.exit(sequence.restore(Effect.void)), Exit.isFailure)
@@ -369,28 +532,49 @@ export const interrupted = (sequence: Sequence): Effect.Effect<boolean> =>
 /** Compensates what a sequence has done, by what its saga says about all compensations. */
 export const backward = (sequence: Sequence): Effect.Effect<void> => {
   if (sequence.size === 0) return Effect.void
-  const limit = sequence.execution.tree.options.unwindDeadlineMillis
-  return limit === undefined
-    ? unwind([sequence], undefined)
-    : Effect.flatMap(Clock.currentTimeMillis, (now) => unwind([sequence], now + limit))
+  const { history, residence, tree } = sequence.execution
+  const limit = tree.options.unwindDeadlineMillis
+  if (limit === undefined) return unwind([sequence], undefined, residence)
+  const startedAtMillis = history?.unwinds.get(sequence.savePoint.path)?.atMillis
+  return Effect.flatMap(
+    Clock.currentTimeMillis,
+    (now) => unwind([sequence], (startedAtMillis ?? now) + limit, residence)
+  )
 }
 
 /** Runs a sequence with a time limit: when it passes, what may be cut is cut, and the limit is the failure. */
-export const bounded = (sequence: Sequence, millis: number, saga: SagaTree, restore: Restore): AnyEffect => {
-  const limitMillis = saga.options.timeoutMillis ?? millis
-  const error = new SagaTimedOut({ saga: saga.definition.saga, limitMillis })
-  const onFire = () => sequence.fail({ path: sequence.prefix, attempts: 1, cause: Cause.fail(error) })
-  // The limit cuts what may be cut even where the caller of the saga forbids interruption.
-  sequence.restore = Effect.interruptible
-  return Effect.flatMap(
-    withLimit(Effect.whileLoop(sequence), millis, restore, onFire),
-    ({ exit, timedOut }) => {
+export const bounded = (sequence: Sequence, atMillis: number, saga: SagaTree, restore: Restore): AnyEffect => {
+  const { execution, savePoint } = sequence
+  // Nothing new starts here any more: there is nothing to bound.
+  if (execution.history !== undefined && savePoint.signal.stopped) return Effect.whileLoop(sequence)
+  const { recorder, residence } = execution
+  return Effect.flatMap(Clock.currentTimeMillis, (now) => {
+    const limitMillis = saga.options.timeoutMillis ?? atMillis - now
+    const error = new SagaTimedOut({ saga: saga.definition.saga, limitMillis })
+    const onFire = () => {
+      if (savePoint.cause === undefined && !execution.gone) {
+        const path = sequence.prefix.slice(0, -1)
+        recorder?.record({ _tag: "LimitPassed", atMillis: recorder.now(), path, saga: error.saga, limitMillis })
+      }
+      sequence.fail({ path: sequence.prefix, attempts: 1, cause: Cause.fail(error) })
+    }
+    // It has passed while the execution was nowhere: what was in flight then is not tried again.
+    const late = residence !== undefined && atMillis <= now
+    if (late) onFire()
+    // The limit cuts what may be cut even where the caller of the saga forbids interruption.
+    sequence.restore = Effect.interruptible
+    const forget = residence?.until(atMillis)
+    const limited = late
+      ? Effect.map(Effect.exit(Effect.whileLoop(sequence)), (exit) => ({ exit, timedOut: true }))
+      : withLimit(Effect.whileLoop(sequence), Math.max(0, atMillis - now), restore, onFire)
+    return Effect.flatMap(limited, ({ exit, timedOut }) => {
       sequence.restore = restore
+      if (residence?.leaving !== true) forget?.()
       if (!timedOut) return exit
       // A wait that was cut ends without a failure of its own.
       if (Exit.isFailure(exit)) sequence.conclude(exit.cause)
       else sequence.progress = Progress.Reported
       return Effect.fail(error)
-    }
-  )
+    })
+  })
 }

@@ -39,11 +39,29 @@ class Pool<B extends Branch> {
   readonly group: FrameGroup<B>
   readonly finished: (branch: B, index: number) => void
   failure: Cause.Cause<unknown> | undefined
+  #touched: number | undefined
 
   constructor(around: Frame, group: FrameGroup<B>, finished: (branch: B, index: number) => void) {
     this.around = around
     this.group = group
     this.finished = finished
+  }
+
+  /** Whether another branch is opened. When nothing new may start, those are that have facts, so that the books are whole. */
+  get open(): boolean {
+    const { around, group } = this
+    if (group.logs.length >= group.count) return false
+    if (!around.savePoint.signal.stopped) return true
+    const { history, residence } = around.execution
+    if (history !== undefined) {
+      if (this.#touched === undefined) {
+        this.#touched = group.count
+        while (this.#touched > 0 && !group.touched(this.#touched - 1)) this.#touched--
+      }
+      if (group.logs.length < this.#touched) return true
+    }
+    if (residence !== undefined && residence.leaving) residence.more = true
+    return false
   }
 }
 
@@ -58,8 +76,7 @@ class Worker<B extends Branch> {
   }
 
   while(): boolean {
-    const { around, group } = this.pool
-    return group.logs.length < group.count && !around.savePoint.signal.stopped
+    return this.pool.open
   }
 
   body(): AnyEffect {

@@ -34,6 +34,8 @@ export class Watched implements ObservedExecution {
 
 /** Tells observers. One that throws is given up, and the next `commit` says so in the log. */
 export class Telling implements Recorder {
+  /** What is told only is never written down. */
+  readonly admit: undefined
   readonly inSpan: Recorder["inSpan"]
   readonly #execution: ObservedExecution
   readonly #clock: Clock.Clock

@@ -19,7 +19,7 @@ import { Execution } from "./execution.ts"
 import type { Frame, FrameGroup } from "./frame.ts"
 import { Progress } from "./frame.ts"
 import type { Sequence } from "./interpreter.ts"
-import { backward, bounded, interrupted, open, validate } from "./interpreter.ts"
+import { backward, bounded, failedAt, interrupted, open, validate } from "./interpreter.ts"
 import { logStuck, quietly, Telling, Watched } from "./recorder.ts"
 import type { AnyEffect, Node, SagaTree } from "./tree.ts"
 
@@ -28,6 +28,8 @@ export interface Endings<A, E> {
   readonly succeeded: (result: unknown, execution: Execution) => Effect.Effect<A, E>
   readonly compensated: (cause: Cause.Cause<unknown>, execution: Execution, frame: Frame) => Effect.Effect<A, E>
   readonly stuck: (stuck: Stuck, execution: Execution) => Effect.Effect<A, E>
+  /** It has left this process and goes on elsewhere, or later. A run without a residence cannot. */
+  readonly left?: (execution: Execution) => Effect.Effect<A, E>
 }
 
 /** Runs a saga in the current fiber, from the check of its payload to its last fact. */
@@ -46,11 +48,7 @@ export const execute = <A, E>(
           const { saga, version } = tree.definition
           recorder.record({ _tag: "SagaStarted", atMillis: recorder.now(), saga, version, payload: checked })
         }
-        const frame = open(execution)
-        return Effect.matchCauseEffect(spine(frame), {
-          onFailure: (cause) => failed(frame, cause, endings),
-          onSuccess: () => ended(frame, endings)
-        })
+        return advance(execution, endings)
       })
     )
   return Effect.suspend(() => {
@@ -58,6 +56,18 @@ export const execute = <A, E>(
     return Exit.isExit(checked) && Exit.isSuccess(checked) ? start(checked.value) : Effect.flatMap(checked, start)
   })
 }
+
+/** Runs an execution that has started, from where it stands. Call it in an uninterruptible region. */
+export const advance = <A, E>(execution: Execution, endings: Endings<A, E>): Effect.Effect<A, E> => {
+  const frame = open(execution)
+  return Effect.matchCauseEffect(spine(frame), {
+    onFailure: (cause) => failed(frame, cause, endings),
+    onSuccess: () => ended(frame, endings)
+  })
+}
+
+/** The end of a run in a process that the execution has left. */
+const left = <A, E>(execution: Execution, endings: Endings<A, E>): Effect.Effect<A, E> => endings.left!(execution)
 
 const prepare = (
   tree: SagaTree,
@@ -76,11 +86,11 @@ const prepare = (
 }
 
 /** The identity that a saga gives its executions: two runs of one payload are known to participants as one. */
-const keyed = ({ definition }: SagaTree, payload: unknown): string | undefined =>
+export const keyed = ({ definition }: SagaTree, payload: unknown): string | undefined =>
   definition.key === undefined ? undefined : `${definition.saga}/${escape(definition.key(payload))}`
 
 /** 128 bits from Effect's `Random`. */
-const randomId = (fiber: Fiber.Fiber<unknown, unknown>): string => {
+export const randomId = (fiber: Fiber.Fiber<unknown, unknown>): string => {
   const random = fiber.getRef(Random.Random)
   const word = () => Math.floor(random.nextDoubleUnsafe() * 0x1_0000_0000).toString(16).padStart(8, "0")
   return word() + word() + word() + word()
@@ -93,20 +103,30 @@ const spine = (frame: Sequence): AnyEffect => {
   const { execution, tree } = frame
   const limited = tree.options.timeoutMillis !== undefined || execution.limit !== undefined
   const loop = limited ? withinLimit(frame) : frame.restore(Effect.whileLoop(frame))
-  return frame.end === frame.nodes.length ? loop : Effect.flatMap(loop, () => commit(frame))
+  const commits = frame.end < frame.nodes.length
+  if (execution.residence === undefined) return commits ? Effect.flatMap(loop, () => commit(frame)) : loop
+  return Effect.flatMap(loop, () => {
+    const { cause } = execution.root
+    // What failed may be on record alone, and a cancel fails nothing.
+    if (cause !== undefined && !execution.leaving) return Effect.failCause(cause)
+    return commits && !frame.halted && !execution.leaving ? commit(frame) : Effect.void
+  })
 }
 
 /** The part before the commit point, bounded by the nearest of the limits of the sagas that it is a part of. */
 const withinLimit = (frame: Sequence): AnyEffect =>
   Effect.flatMap(Clock.currentTimeMillis, (now) => {
-    const { execution, tree } = frame
+    const { execution, outer: around, tree } = frame
     const own = tree.options.timeoutMillis
     const outer = execution.limit
-    if (own !== undefined && (outer === undefined || now + own < outer.atMillis)) {
-      execution.limit = { atMillis: now + own, tree }
-    }
+    const { history } = execution
+    const startedAtMillis = around === undefined
+      ? history?.startedAtMillis
+      : history?.decisions.get(around.pathOf(frame.name))?.atMillis
+    const atMillis = (startedAtMillis ?? now) + (own ?? 0)
+    if (own !== undefined && (outer === undefined || atMillis < outer.atMillis)) execution.limit = { atMillis, tree }
     const limit = execution.limit!
-    return bounded(frame, Math.max(0, limit.atMillis - now), limit.tree, frame.restore)
+    return bounded(frame, limit.atMillis, limit.tree, frame.restore)
   })
 
 /** The node that commits, and everything after it. Nothing here is cut by others. */
@@ -114,17 +134,25 @@ const commit = (frame: Sequence): AnyEffect =>
   Effect.flatMap(interrupted(frame), (stop) => {
     if (stop) return Effect.interrupt
     const { execution } = frame
-    return Effect.flatMap(through(frame, frame.nodes[frame.index]!), () => {
-      execution.committed = true
+    const node = frame.nodes[frame.index]!
+    if (node._tag === "Step") execution.commit(true)
+    const through = Effect.onExitPrimitive(pass(frame, node), (exit) => {
+      if (Exit.isSuccess(exit) && !frame.halted) execution.committed = true
+      if (node._tag === "Step") execution.commit(false)
+      return undefined
+    })
+    return Effect.flatMap(through, () => {
+      if (frame.halted) return Effect.void
       frame.end = frame.nodes.length
       return frame.loop
     })
   })
 
-const through = (frame: Sequence, node: Node): AnyEffect => {
+/** Passes the node that commits. */
+const pass = (frame: Sequence, node: Node): AnyEffect => {
   if (node._tag === "Step" && node.kind === "pivot") {
-    return Effect.map(frame.settle(node), () => {
-      frame.index++
+    return Effect.map(frame.execution.residence === undefined ? frame.settle(node) : frame.act(node), () => {
+      if (!frame.halted) frame.index++
     })
   }
   if (node._tag === "Nested") {
@@ -142,6 +170,7 @@ const through = (frame: Sequence, node: Node): AnyEffect => {
 
 const ended = <A, E>(frame: Sequence, endings: Endings<A, E>): Effect.Effect<A, E> => {
   const { execution } = frame
+  if (execution.gone || execution.leaving && !frame.complete) return left(execution, endings)
   let result: unknown
   const taken = Effect.sync(() =>
     frame.take((value) => {
@@ -164,7 +193,8 @@ const succeeded = <A, E>(execution: Execution, result: unknown, endings: Endings
   return last(
     execution,
     { _tag: "SagaSucceeded", atMillis: recorder.now(), result },
-    endings.succeeded(result, execution)
+    endings.succeeded(result, execution),
+    endings
   )
 }
 
@@ -172,13 +202,21 @@ const succeeded = <A, E>(execution: Execution, result: unknown, endings: Endings
 
 const failed = <A, E>(frame: Sequence, cause: Cause.Cause<unknown>, endings: Endings<A, E>): Effect.Effect<A, E> => {
   const { execution } = frame
+  if (execution.gone) return left(execution, endings)
   frame.conclude(cause)
   const { root } = execution
+  if (execution.leaving) {
+    execution.residence!.more = true
+    return left(execution, endings)
+  }
   if (root.parked !== undefined) return parked(frame, endings)
   const first = root.cause ?? cause
   const { recorder } = execution
-  recorder?.record({ _tag: "UnwindStarted", atMillis: recorder.now(), scope: "", cause: first })
+  if (execution.history?.unwinds.has("") !== true) {
+    recorder?.record({ _tag: "UnwindStarted", atMillis: recorder.now(), scope: "", cause: first, ...failedAt(root) })
+  }
   return Effect.flatMap(backward(frame), () => {
+    if (execution.leaving) return left(execution, endings)
     const failures = root.failures
     if (failures !== undefined) return stuck(frame, failures, "CompensationFailed", endings)
     const uncertain = root.uncertain ?? []
@@ -196,7 +234,8 @@ const failed = <A, E>(frame: Sequence, cause: Cause.Cause<unknown>, endings: End
     return recorder === undefined ? warned : last(
       execution,
       { _tag: "SagaCompensated", atMillis: recorder.now(), uncertain: uncertain.map((step) => step.path) },
-      warned
+      warned,
+      endings
     )
   })
 }
@@ -298,17 +337,19 @@ const tell = <A, E>(
   })
   const end = Effect.andThen(told, endings.stuck(stuck, execution))
   if (recorder === undefined) return end
-  return last(execution, { _tag: "SagaStuck", atMillis: recorder.now(), reason, open }, end)
+  return last(execution, { _tag: "SagaStuck", atMillis: recorder.now(), reason, open }, end, endings)
 }
 
 /** Records the last fact of a run before its end is known to anyone. */
 const last = <A, E>(
   execution: Execution,
   event: SagaEvent,
-  end: Effect.Effect<A, E>
+  end: Effect.Effect<A, E>,
+  endings: Endings<A, E>
 ): Effect.Effect<A, E> => {
   const recorder = execution.recorder!
   recorder.record(event)
   const committed = recorder.commit()
-  return committed === undefined ? end : Effect.andThen(committed, end)
+  if (committed === undefined) return end
+  return Effect.andThen(committed, Effect.suspend(() => execution.gone ? left(execution, endings) : end))
 }

@@ -3,9 +3,11 @@
  * up. Everything here is called in an uninterruptible region; `restore` says where an interruption may come in.
  */
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import type { Residence } from "./residence.ts"
 import type { StopSignal } from "./signal.ts"
 import type { AnyEffect } from "./tree.ts"
 
@@ -14,6 +16,10 @@ export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect
 
 /** How long a fiber that was interrupted at its limit may use for its finalizers before it is given up. */
 const graceMillis = 1_000
+
+/** Runs what concerns the outside world by its clock, whatever the clock of the sagas is. */
+export const onClock = <A, E, R>(clock: Clock.Clock, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.provideService(effect, Clock.Clock, clock)
 
 /** Runs `onFire` after a while. Interrupt the fiber to disarm it. */
 const arm = (millis: number, onFire: () => void): Effect.Effect<Fiber.Fiber<void>> =>
@@ -38,6 +44,19 @@ export const delay = (millis: number, signal: StopSignal, restore: Restore): Eff
         return Exit.isSuccess(exit) && !cut
       })
     })
+  })
+
+/** A delay of an execution, which may leave meanwhile. `pause`: of an action or compensation that is not in flight now. */
+export const pauseUntil = (
+  dueAtMillis: number,
+  residence: Residence | undefined,
+  pause: boolean,
+  signal: StopSignal,
+  restore: Restore
+): Effect.Effect<boolean> =>
+  Effect.flatMap(Clock.currentTimeMillis, (now) => {
+    const wait = delay(dueAtMillis - now, signal, restore)
+    return residence === undefined ? wait : residence.waiting(dueAtMillis, pause, wait)
   })
 
 /** How an action with a limit ended. */

@@ -1,0 +1,301 @@
+/**
+ * Executing sagas durably: each execution has an identity and a journal, survives the death of its process, and can be
+ * asked for from anywhere. A saga that `Saga.run` runs is executed here unchanged.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import type {
+  ExecutionAbandoned,
+  ExecutionNotFound,
+  ExecutionStuck,
+  SagaCancelled
+} from "./ExecutionError.ts"
+import type { Settings } from "./internal/engine.ts"
+import { Engine } from "./internal/engine.ts"
+import { makeMemory } from "./internal/journalMemory.ts"
+import type { CancelError, StartError } from "./internal/requests.ts"
+import * as requests from "./internal/requests.ts"
+import type { SagaEvent } from "./SagaEvent.ts"
+import type { ExecutionRecord, ExecutionState, JournalLocked, JournalUnavailable, ListOptions } from "./SagaJournal.ts"
+import { SagaJournal } from "./SagaJournal.ts"
+import type { Outcome } from "./SagaRun.ts"
+import type { AnySaga, Phase, Saga } from "./SagaValue.ts"
+import { toTree } from "./SagaValue.ts"
+
+export * from "./ExecutionError.ts"
+export type {
+  /**
+   * What may keep an execution from being cancelled.
+   *
+   * @category errors
+   * @since 0.1.0
+   */
+  CancelError,
+  /**
+   * What may keep an execution from being started.
+   *
+   * @category errors
+   * @since 0.1.0
+   */
+  StartError
+}
+
+/**
+ * How an engine behaves.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface EngineOptions {
+  /**
+   * What others read in the journal about who holds a lease.
+   *
+   * @default "engine"
+   */
+  readonly name?: string
+  /**
+   * How long a process that does not move keeps its executions from others. One that is killed loses them at once where
+   * the store can tell.
+   *
+   * @default "10 seconds"
+   */
+  readonly lease?: Duration.Input
+  /**
+   * How often an engine looks what other processes wrote.
+   *
+   * @default "250 millis"
+   */
+  readonly poll?: Duration.Input
+  /**
+   * How long actions in flight may go on when the engine closes.
+   *
+   * @default "10 seconds"
+   */
+  readonly grace?: Duration.Input
+  /**
+   * How many executions are in this process at once. The others wait in the journal.
+   *
+   * @default 500
+   */
+  readonly concurrency?: number
+  /**
+   * An execution that only waits, and for longer than this, leaves memory until it is due.
+   *
+   * @default "1 second"
+   */
+  readonly evictAfter?: Duration.Input
+  /**
+   * An execution with which more engines in a row have died, without a new fact, is parked as stuck.
+   *
+   * @default 5
+   */
+  readonly quarantineAfter?: number
+}
+
+/**
+ * Which execution is meant.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface StartOptions {
+  /**
+   * The id of the execution, and the beginning of its idempotency keys.
+   *
+   * @default `<name>/<key>` for a saga with a `key`, else a new one
+   */
+  readonly executionId?: string
+}
+
+/**
+ * How long to wait for an execution.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface AwaitOptions {
+  /**
+   * Whether to go on waiting when the execution is stuck, until a person has decided, or to fail with `ExecutionStuck`.
+   *
+   * @default "wait"
+   */
+  readonly onStuck?: "wait" | "fail"
+}
+
+/**
+ * The end of an execution as a value; one that is stuck has not ended.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Ending<A, E> = Exclude<Outcome<A, E>, { readonly _tag: "Stuck" }>
+
+/**
+ * Where an execution stands.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ExecutionStatus {
+  readonly executionId: string
+  readonly saga: string
+  readonly version: number
+  readonly state: ExecutionState
+  readonly startedAtMillis: number
+  readonly updatedAtMillis: number
+  /** When it goes on, while it waits. */
+  readonly dueAtMillis: number | undefined
+  /** Why a person is needed, while it is stuck. */
+  readonly problem: string | undefined
+}
+
+type AwaitFailure = ExecutionNotFound | ExecutionStuck | ExecutionAbandoned | JournalUnavailable
+
+/**
+ * What an engine promises.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SagaEngineService {
+  /** Starts or joins, and waits for the end. Interrupting who waits changes nothing for the execution. */
+  readonly execute: <P0, S, O, A, E, R>(
+    saga: Saga<P0, S, O, A, E, R, Phase>,
+    payload: P0,
+    options?: StartOptions & AwaitOptions
+  ) => Effect.Effect<A, E | StartError | AwaitFailure | SagaCancelled>
+  /** Returns the id when the execution is recorded: from then on it is finished or undone, whatever happens here. */
+  readonly start: <P0, S, O, A, E, R>(
+    saga: Saga<P0, S, O, A, E, R, Phase>,
+    payload: P0,
+    options?: StartOptions
+  ) => Effect.Effect<string, StartError>
+  /** Waits for the end of an execution, whoever runs it, and has the result or the error that its saga has. */
+  readonly await: <P0, S, O, A, E, R>(
+    saga: Saga<P0, S, O, A, E, R, Phase>,
+    executionId: string,
+    options?: AwaitOptions
+  ) => Effect.Effect<A, E | AwaitFailure | SagaCancelled>
+  /** Waits for the end of an execution, and has everything that is known of it as a value. */
+  readonly outcome: <P0, S, O, A, E, R>(
+    saga: Saga<P0, S, O, A, E, R, Phase>,
+    executionId: string,
+    options?: AwaitOptions
+  ) => Effect.Effect<Ending<A, E>, AwaitFailure>
+  /** Where an execution stands now. */
+  readonly poll: (executionId: string) => Effect.Effect<Option.Option<ExecutionStatus>, JournalUnavailable>
+  /** Returns when it is recorded that the execution unwinds. Actions in flight end first; one past its commit point goes on. */
+  readonly cancel: (executionId: string) => Effect.Effect<void, CancelError>
+  /** The facts of an execution so far, then those to come, until it has ended or is stuck. */
+  readonly events: <P0, S, O, A, E, R>(
+    saga: Saga<P0, S, O, A, E, R, Phase>,
+    executionId: string
+  ) => Stream.Stream<SagaEvent, ExecutionNotFound | ExecutionStuck | JournalUnavailable>
+  /** Executions by age, the oldest first, at most so many. */
+  readonly list: (options?: Partial<ListOptions>) => Effect.Effect<ReadonlyArray<ExecutionStatus>, JournalUnavailable>
+  /** Runs a saga here until the scope closes, with the services that are around this call. */
+  readonly register: (saga: AnySaga) => Effect.Effect<void, never, Scope.Scope>
+}
+
+const settingsOf = (options: EngineOptions): Settings => ({
+  name: options.name ?? "engine",
+  leaseMillis: Duration.toMillis(options.lease ?? "10 seconds"),
+  pollMillis: Duration.toMillis(options.poll ?? "250 millis"),
+  graceMillis: Duration.toMillis(options.grace ?? "10 seconds"),
+  concurrency: options.concurrency ?? 500,
+  evictAfterMillis: Duration.toMillis(options.evictAfter ?? "1 second"),
+  quarantineAfter: options.quarantineAfter ?? 5
+})
+
+const statusOf = ({ definition: _, dueAtMillis, problem, ...record }: ExecutionRecord): ExecutionStatus => ({
+  ...record,
+  dueAtMillis: record.state === "Waiting" ? dueAtMillis ?? undefined : undefined,
+  problem: problem ?? undefined
+})
+
+const serviceOf = (engine: Engine): SagaEngineService => {
+  const ending = (saga: AnySaga, executionId: string, options: AwaitOptions | undefined) =>
+    requests.ending(engine, toTree(saga), executionId, options?.onStuck ?? "wait")
+  const start = (saga: AnySaga, payload: unknown, options: StartOptions | undefined) =>
+    requests.start(engine, toTree(saga), payload, options?.executionId)
+  const answer = (saga: AnySaga, executionId: string, options: AwaitOptions | undefined) =>
+    Effect.flatMap(ending(saga, executionId, options), requests.answerOf)
+  const erased = {
+    execute: (saga: AnySaga, payload: unknown, options?: StartOptions & AwaitOptions) =>
+      Effect.flatMap(start(saga, payload, options), (executionId) => answer(saga, executionId, options)),
+    start,
+    await: answer,
+    outcome: ending,
+    poll: (executionId: string) => Effect.map(engine.journal.find(executionId), Option.map(statusOf)),
+    cancel: (executionId: string) => requests.cancel(engine, executionId),
+    events: (saga: AnySaga, executionId: string) => requests.facts(engine, toTree(saga), executionId),
+    list: (options?: Partial<ListOptions>) =>
+      Effect.map(engine.journal.list({ limit: 100, ...options }), (records) => records.map(statusOf)),
+    register: (saga: AnySaga) => engine.register(toTree(saga))
+  }
+  // Success and error were computed by the functions that built the saga.
+  return erased as unknown as SagaEngineService
+}
+
+/**
+ * The engine: runs registered sagas so that they survive their process.
+ *
+ * **When to use**
+ *
+ * Use for a process that must be finished or undone also when the process dies that runs it. Where that may be lost,
+ * `Saga.run` needs no engine.
+ *
+ * **Details**
+ *
+ * Each execution has an id. The same id and payload join, another payload is an `ExecutionConflict`. Actions start after
+ * their start is recorded, and what is recorded is not run again in that execution. Closing an engine is no failure: what
+ * is in flight gets its grace, the rest is given back, and the next engine goes on.
+ *
+ * **Gotchas**
+ *
+ * If the process dies after an action and before its fact is stored, the action runs again with the same idempotency
+ * key: give that to the participant. An execution whose saga is registered nowhere waits until it is.
+ *
+ * **Example** (The same saga, with an identity and a journal)
+ *
+ * ```ts
+ * import { Saga } from "effect-saga"
+ * import { SagaEngine } from "effect-saga/SagaEngine"
+ * import { Effect, Layer, Schema } from "effect"
+ *
+ * const greet = Saga.make("Greet", { payload: Schema.String, key: (name) => name }).pipe(
+ *   Saga.output(Schema.String, ({ payload }) => `hello ${payload}`)
+ * )
+ * const Live = Saga.register(greet).pipe(Layer.provideMerge(SagaEngine.layerMemory))
+ * const program = SagaEngine.use((engine) => engine.execute(greet, "you"))
+ * await Effect.runPromise(program.pipe(Effect.provide(Live))) // => "hello you"
+ * ```
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class SagaEngine extends Context.Service<SagaEngine, SagaEngineService>()("effect-saga/SagaEngine") {
+  /** An engine on the journal that is around it. */
+  static readonly layerWith = (options: EngineOptions): Layer.Layer<SagaEngine, JournalLocked, SagaJournal> =>
+    Layer.effect(SagaEngine)(
+      Effect.flatMap(
+        SagaJournal,
+        (journal) => Effect.map(Engine.open(journal, settingsOf(options)), serviceOf)
+      )
+    )
+
+  /** An engine on the journal that is around it, with the default options. */
+  static readonly layer: Layer.Layer<SagaEngine, JournalLocked, SagaJournal> = SagaEngine.layerWith({})
+
+  /** An engine on a journal in memory, for tests and for trying: it survives its layer, and not its process. */
+  static readonly layerMemory: Layer.Layer<SagaEngine> = Layer.orDie(
+    Layer.provide(SagaEngine.layer, Layer.sync(SagaJournal, () => makeMemory()))
+  )
+}

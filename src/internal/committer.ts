@@ -1,0 +1,138 @@
+/**
+ * Group commit: what all executions of an engine have to write travels in one batch, and while that is under way the
+ * next one gathers. It knows neither sagas nor facts.
+ */
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
+import type { BatchRefused, FactRecord, Journal, Lease, StartRecord, UpdateRecord } from "../SagaJournal.ts"
+import { onClock } from "./wait.ts"
+
+/** What became of what one execution had to write. */
+export type Fate =
+  | { readonly _tag: "Written" }
+  /** Somebody else has written it: the execution is theirs. */
+  | { readonly _tag: "Missing" }
+  /** The store will not take a value in it. */
+  | { readonly _tag: "Refused"; readonly cause: BatchRefused }
+  /** Nothing was written: this engine has lost the right to. */
+  | { readonly _tag: "LeaseLost" }
+
+/** What one execution has to write, at once. */
+export interface Entry {
+  readonly executionId: string
+  readonly start?: StartRecord | undefined
+  readonly facts: ReadonlyArray<FactRecord>
+  readonly update?: UpdateRecord | undefined
+  readonly signals?: ReadonlyArray<number> | undefined
+  readonly settled: (fate: Fate) => void
+}
+
+const written: Fate = { _tag: "Written" }
+const missing: Fate = { _tag: "Missing" }
+const leaseLost: Fate = { _tag: "LeaseLost" }
+
+/** How long to wait before a batch is tried again. */
+const firstPauseMillis = 50
+const longestPauseMillis = 1_000
+
+/** Gathers entries and writes them, one batch after the other. */
+export class Committer {
+  readonly #journal: Journal
+  readonly #clock: Clock.Clock
+  /** Told once when a batch was refused because the lease was lost, after its entries were told. */
+  readonly #onLeaseLost: () => Effect.Effect<Lease>
+  readonly #latch = Latch.makeUnsafe(false)
+  #entries: Array<Entry> = []
+  #nextId = 0
+
+  constructor(journal: Journal, clock: Clock.Clock, onLeaseLost: () => Effect.Effect<Lease>) {
+    this.#journal = journal
+    this.#clock = clock
+    this.#onLeaseLost = onLeaseLost
+  }
+
+  /** Puts an entry into the next batch. */
+  add(entry: Entry): void {
+    this.#entries.push(entry)
+    if (this.#entries.length === 1) this.#latch.openUnsafe()
+  }
+
+  /** Whether everything that was added has been written or given up. */
+  get idle(): boolean {
+    return this.#entries.length === 0 && !this.#writing
+  }
+  #writing = false
+
+  /** Tells all that have not been written yet that the lease is lost. */
+  fence(): void {
+    const entries = this.#entries
+    this.#entries = []
+    for (const entry of entries) entry.settled(leaseLost)
+  }
+
+  /** Writes for ever. */
+  run(first: Lease): Effect.Effect<never> {
+    let lease = first
+    return Effect.gen({ self: this }, function*() {
+      while (true) {
+        yield* this.#latch.await
+        // Whoever was woken by the batch before adds to this one first.
+        yield* Effect.yieldNow
+        this.#latch.closeUnsafe()
+        const entries = this.#entries
+        this.#entries = []
+        if (entries.length === 0) continue
+        this.#writing = true
+        const lost = yield* this.#write(lease, entries)
+        this.#writing = false
+        if (lost) lease = yield* this.#onLeaseLost()
+      }
+    })
+  }
+
+  /** Writes entries as one batch, again and again until the store has answered. Says whether the lease is lost. */
+  #write(lease: Lease, entries: ReadonlyArray<Entry>): Effect.Effect<boolean> {
+    const id = this.#nextId++
+    const batch = {
+      id,
+      starts: entries.flatMap(({ start }) => start === undefined ? [] : [start]),
+      facts: entries.flatMap(({ facts }) => facts),
+      updates: entries.flatMap(({ update }) => update === undefined ? [] : [update]),
+      signals: entries.flatMap(({ signals }) => signals ?? [])
+    }
+    const attempt = (pauseMillis: number): Effect.Effect<boolean> =>
+      Effect.matchEffect(this.#journal.write(lease, batch), {
+        onSuccess: (result) => {
+          if (result._tag === "LeaseLost") {
+            for (const entry of entries) entry.settled(leaseLost)
+            return Effect.succeed(true)
+          }
+          const others = result.missing.length === 0 ? undefined : new Set(result.missing)
+          for (const entry of entries) entry.settled(others?.has(entry.executionId) === true ? missing : written)
+          return Effect.succeed(false)
+        },
+        onFailure: (error) =>
+          error._tag === "BatchRefused" ? this.#bisect(lease, entries, error) : Effect.flatMap(
+            Effect.andThen(Effect.logWarning(error.message), onClock(this.#clock, Effect.sleep(pauseMillis))),
+            () => attempt(Math.min(pauseMillis * 2, longestPauseMillis))
+          )
+      })
+    return attempt(firstPauseMillis)
+  }
+
+  /** Finds the entry that the store will not take, so that it harms nobody else. */
+  #bisect(lease: Lease, entries: ReadonlyArray<Entry>, cause: BatchRefused): Effect.Effect<boolean> {
+    if (entries.length === 1) {
+      entries[0]!.settled({ _tag: "Refused", cause })
+      return Effect.succeed(false)
+    }
+    const middle = entries.length >>> 1
+    return Effect.flatMap(this.#write(lease, entries.slice(0, middle)), (lost) => {
+      const rest = entries.slice(middle)
+      if (!lost) return this.#write(lease, rest)
+      for (const entry of rest) entry.settled(leaseLost)
+      return Effect.succeed(true)
+    })
+  }
+}

@@ -1,0 +1,510 @@
+/**
+ * The engine: which executions run here, when they come and when they leave. It holds the lease, claims what is due, gives
+ * back what waits, and looks from time to time what others wrote. What callers ask is answered elsewhere.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
+import { SagaDefinitionError } from "../SagaError.ts"
+import type { SagaEvent } from "../SagaEvent.ts"
+import type { Claimed, Journal, JournalLocked, JournalUnavailable, Lease, StartRecord } from "../SagaJournal.ts"
+import { Observers } from "../SagaObserver.ts"
+import { fold } from "../SagaState.ts"
+import { definitionOf } from "../SagaValue.ts"
+import { Codec, readDefinition } from "./codec.ts"
+import { Committer } from "./committer.ts"
+import { difference, hashOf } from "./definition.ts"
+import { History } from "./history.ts"
+import { quietly } from "./recorder.ts"
+import type { Departure, Registered } from "./resident.ts"
+import { Resident } from "./resident.ts"
+import type { SagaTree } from "./tree.ts"
+import { onClock } from "./wait.ts"
+import { Watches } from "./watches.ts"
+
+/** How an engine behaves, times in milliseconds. */
+export interface Settings {
+  readonly name: string
+  readonly leaseMillis: number
+  readonly pollMillis: number
+  readonly graceMillis: number
+  readonly concurrency: number
+  readonly evictAfterMillis: number
+  readonly quarantineAfter: number
+}
+
+/** How many executions are claimed at once. */
+const page = 100
+
+/** How long an engine waits for what ignores its interruption when it closes. */
+const abandonMillis = 1_000
+
+/** The engine of one process, or of one of its tests. */
+export class Engine {
+  readonly journal: Journal
+  readonly settings: Settings
+  readonly watches = new Watches()
+  readonly residents = new Map<string, Resident>()
+  readonly committer: Committer
+  /** The clock of the outside world: leases and looking what others wrote go by it, whatever the clock of the sagas is. */
+  readonly live: Clock.Clock = Clock.Clock.defaultValue()
+  readonly #registry = new Map<string, Registered>()
+  readonly #defined = new Map<SagaTree, Registered>()
+  readonly #due = Latch.makeUnsafe(false)
+  readonly #leaseScope: Scope.Closeable
+  #lease: Lease
+  #nextDueMillis: number | undefined
+  #suspect: Resident | undefined
+  #closing = false
+
+  constructor(journal: Journal, settings: Settings, lease: Lease, leaseScope: Scope.Closeable) {
+    this.journal = journal
+    this.settings = settings
+    this.#lease = lease
+    this.#leaseScope = leaseScope
+    this.committer = new Committer(journal, this.live, () => this.#renewed())
+  }
+
+  // ------------------------------------------------------------------------------------------- lifecycle
+
+  /** Opens an engine, which closes with the scope. */
+  static open(journal: Journal, settings: Settings): Effect.Effect<Engine, JournalLocked, Scope.Scope> {
+    return Effect.gen(function*() {
+      const live = Clock.Clock.defaultValue()
+      const leaseScope = yield* Scope.make()
+      const lease = yield* acquire(journal, settings, live, leaseScope)
+      const engine = new Engine(journal, settings, lease, leaseScope)
+      const fibers = [
+        engine.committer.run(lease),
+        engine.#untilDue,
+        ...journal.shared ? [engine.#heartbeat, engine.#lookAround] : []
+      ]
+      yield* engine.patiently(journal.takeOver(lease))
+      const running = yield* Effect.forEach(fibers, (fiber) => Effect.forkDetach(fiber, { startImmediately: true }))
+      yield* Effect.addFinalizer(() => engine.#close(running))
+      return engine
+    })
+  }
+
+  #close(running: ReadonlyArray<Fiber.Fiber<unknown>>): Effect.Effect<void> {
+    const [, ...others] = running
+    return Effect.gen({ self: this }, function*() {
+      this.#closing = true
+      yield* Fiber.interruptAll(others)
+      yield* this.#dismiss(Array.from(this.residents.values()))
+      yield* Fiber.interruptAll(running)
+      // What it still owns was cut: the next owner runs it again.
+      yield* quietly(Effect.timeout(this.journal.end(this.#lease), abandonMillis).pipe((end) => onClock(this.live, end)))
+      yield* Scope.close(this.#leaseScope, yield* Effect.exit(Effect.void))
+    })
+  }
+
+  /** Asks the store until it answers. */
+  patiently<A>(ask: Effect.Effect<A, JournalUnavailable>, pauseMillis = 50): Effect.Effect<A> {
+    return Effect.catchTag(ask, "JournalUnavailable", (error) =>
+      Effect.logWarning(error.message).pipe(
+        Effect.andThen(onClock(this.live, Effect.sleep(pauseMillis))),
+        Effect.andThen(Effect.suspend(() => this.patiently(ask, Math.min(pauseMillis * 2, 1_000))))
+      ))
+  }
+
+  get #heartbeat(): Effect.Effect<never> {
+    return Effect.forever(Effect.gen({ self: this }, function*() {
+      yield* onClock(this.live, Effect.sleep(this.settings.leaseMillis / 3))
+      const lease = this.#lease
+      const kept = yield* this.patiently(this.journal.renew(lease, this.settings.leaseMillis))
+      if (!kept && lease === this.#lease) yield* this.#renewed()
+    }))
+  }
+
+  /** The lease is lost: everything here belongs to others now. Comes back with a new lease. */
+  #renewed(): Effect.Effect<Lease> {
+    const lost = this.#lease
+    return this.#renewing.withPermit(Effect.gen({ self: this }, function*() {
+      if (this.#lease !== lost) return this.#lease
+      yield* Effect.logWarning(
+        `Engine "${this.settings.name}" has lost its lease: another engine took over. It goes on with a new one`
+      )
+      for (const resident of this.residents.values()) resident.cut()
+      this.committer.fence()
+      this.#lease = yield* Effect.orDie(acquire(this.journal, this.settings, this.live, this.#leaseScope))
+      this.#poke()
+      return this.#lease
+    }))
+  }
+  readonly #renewing = Semaphore.makeUnsafe(1)
+
+  // ------------------------------------------------------------------------------------------- sagas
+
+  /** What an engine knows of a saga, whether it runs it or not. */
+  known(tree: SagaTree): Registered {
+    return this.#registry.get(keyOf(tree.definition)) ?? this.#described(tree, Context.empty())
+  }
+
+  #described(tree: SagaTree, context: Context.Context<never>): Registered {
+    const definition = definitionOf(tree)
+    const data = JSON.stringify(definition)
+    return {
+      tree,
+      codec: new Codec(tree),
+      definition,
+      hash: `${keyOf(tree.definition)}#${hashOf(data)}`,
+      context,
+      observers: Context.get(context, Observers),
+      clock: Context.get(context, Clock.Clock),
+      closing: false
+    }
+  }
+
+  /** Keeps the definition in the journal, once in the life of an engine. */
+  define(registered: Registered): Effect.Effect<void, JournalUnavailable> {
+    if (this.#defined.has(registered.tree)) return Effect.void
+    const { definition, hash } = registered
+    const { saga, version } = definition
+    return Effect.map(
+      this.journal.define({ hash, saga, version, data: JSON.stringify(definition) }),
+      () => void this.#defined.set(registered.tree, registered)
+    )
+  }
+
+  /** Runs a saga here from now on, until the scope closes. */
+  register(tree: SagaTree): Effect.Effect<void, never, Scope.Scope> {
+    return Effect.flatMap(Effect.context<never>(), (context) => {
+      const registered = this.#described(tree, context)
+      const key = keyOf(tree.definition)
+      const taken = this.#registry.get(key)
+      if (taken !== undefined) {
+        const { saga, version } = tree.definition
+        const problem = `version ${version} is registered already: register each version once, and raise \`version\` for another`
+        return Effect.die(new SagaDefinitionError({ saga, path: "", problem }))
+      }
+      return Effect.asVoid(Effect.acquireRelease(
+        Effect.map(this.patiently(this.define(registered)), () => {
+          this.#registry.set(key, registered)
+          this.#poke()
+        }),
+        () => {
+          registered.closing = true
+          this.#registry.delete(key)
+          const mine = Array.from(this.residents.values()).filter((resident) => resident.registered === registered)
+          return this.#dismiss(mine)
+        }
+      ))
+    })
+  }
+
+  get #sagas(): ReadonlyArray<{ readonly saga: string; readonly version: number }> {
+    return Array.from(this.#registry.values(), ({ definition }) => definition)
+  }
+
+  /** Whether a saga that is started now runs here at once. */
+  hasRoom(registered: Registered): boolean {
+    return this.#registry.get(keyOf(registered.definition)) === registered && !this.#closing && !registered.closing
+      && this.residents.size < this.settings.concurrency
+  }
+
+  // ------------------------------------------------------------------------------------------- coming
+
+  /** Runs a new execution here. */
+  enter(registered: Registered, start: StartRecord, payload: unknown): Effect.Effect<Resident> {
+    return this.#admit(
+      new Resident({
+        registered,
+        committer: this.committer,
+        executionId: start.executionId,
+        payload,
+        start,
+        facts: [],
+        history: undefined,
+        signals: [],
+        signalCount: 0,
+        departed: this.#departed,
+        onIdle: this.#idle
+      })
+    )
+  }
+
+  #admit(resident: Resident): Effect.Effect<Resident> {
+    this.residents.set(resident.executionId, resident)
+    return Effect.as(resident.run, resident)
+  }
+
+  /** Waits for the next that is due, and claims it. */
+  get #untilDue(): Effect.Effect<never> {
+    return Effect.forever(Effect.gen({ self: this }, function*() {
+      const now = yield* Clock.currentTimeMillis
+      const due = this.#nextDueMillis
+      if (due === undefined) yield* this.#due.await
+      else if (due > now) yield* Effect.raceFirst(Effect.sleep(due - now), this.#due.await)
+      this.#due.closeUnsafe()
+      yield* this.#claim
+    }))
+  }
+
+  /** Something may be due now. */
+  #poke(): void {
+    this.#nextDueMillis = 0
+    this.#due.openUnsafe()
+  }
+
+  /** Makes it known that there is work that nobody owns. */
+  readonly poke = (): void => this.#poke()
+
+  /** Claims what is due, as far as there is room. */
+  get #claim(): Effect.Effect<void> {
+    return this.#claiming.withPermit(Effect.gen({ self: this }, function*() {
+      const sagas = this.#sagas
+      this.#nextDueMillis = undefined
+      if (sagas.length === 0 || this.#closing) return
+      const { concurrency } = this.settings
+      const nowMillis = yield* Clock.currentTimeMillis
+      while (this.residents.size < concurrency) {
+        const limit = Math.min(page, concurrency - this.residents.size)
+        const claimed = yield* this.patiently(
+          this.journal.claim(this.#lease, { sagas, nowMillis, limit, suspects: false })
+        )
+        for (const one of claimed) yield* this.#come(one)
+        if (claimed.length < limit) break
+      }
+      if (this.#suspect === undefined) {
+        const [suspect] = yield* this.patiently(
+          this.journal.claim(this.#lease, { sagas, nowMillis, limit: 1, suspects: true })
+        )
+        if (suspect !== undefined) this.#suspect = yield* this.#come(suspect)
+      }
+      const next = yield* this.patiently(this.journal.nextDue(sagas))
+      // Who is due and has not come finds no room, or stands behind a suspect: whoever leaves makes way.
+      if (Option.isSome(next) && next.value > nowMillis) this.#expect(next.value)
+    }))
+  }
+  readonly #claiming = Semaphore.makeUnsafe(1)
+
+  #expect(dueAtMillis: number): void {
+    if (this.#nextDueMillis !== undefined && this.#nextDueMillis <= dueAtMillis) return
+    this.#nextDueMillis = dueAtMillis
+    this.#due.openUnsafe()
+  }
+
+  /** Takes in an execution from the journal, or parks it with a reason. */
+  #come(claimed: Claimed): Effect.Effect<Resident | undefined> {
+    return Effect.gen({ self: this }, function*() {
+      const { execution, takeovers } = claimed
+      const registered = this.#registry.get(keyOf(execution))
+      // It was taken away since: the next engine that has it goes on.
+      if (registered === undefined) return this.#giveBack(claimed)
+      if (takeovers > this.settings.quarantineAfter) {
+        return yield* this.#park(
+          claimed,
+          `Quarantined: ${takeovers} engines in a row have died with it and left no new fact`
+        )
+      }
+      const facts: Array<SagaEvent> = []
+      for (const [index, record] of claimed.facts.entries()) {
+        const fact = record.sequence === index
+          ? registered.codec.decode(record.data)
+          : Result.fail(`the fact number ${index} is missing`)
+        if (Result.isFailure(fact)) return yield* this.#park(claimed, `Undecodable: ${fact.failure}`)
+        facts.push(fact.success)
+      }
+      const [first] = facts
+      if (first?._tag !== "SagaStarted") return yield* this.#park(claimed, "Undecodable: it does not begin with SagaStarted")
+      const state = fold(facts)
+      if (Result.isFailure(state)) return yield* this.#park(claimed, `Undecodable: ${state.failure.message}`)
+      const { executionId } = execution
+      const history = new History(registered.tree, executionId, facts, claimed.clean)
+      const changed = execution.definition === registered.hash
+        ? undefined
+        : yield* this.#differenceTo(registered, execution.definition, history)
+      if (changed !== undefined) return yield* this.#park(claimed, `DefinitionChanged: ${changed}`)
+      return yield* this.#admit(
+        new Resident({
+          registered,
+          committer: this.committer,
+          executionId,
+          payload: first.payload,
+          start: undefined,
+          facts,
+          history,
+          signals: claimed.signals,
+          signalCount: claimed.signalCount,
+          departed: this.#departed,
+          onIdle: this.#idle
+        })
+      )
+    })
+  }
+
+  #differenceTo(registered: Registered, hash: string, history: History): Effect.Effect<string | undefined> {
+    return Effect.map(this.patiently(this.journal.definition(hash)), (data) =>
+      Option.isNone(data)
+        ? `its definition ${hash} is not in the journal`
+        // Written by this toolkit, and by nobody else.
+        : difference(readDefinition(data.value), registered.definition, history))
+  }
+
+  /** Leaves an execution to a person. */
+  #park(claimed: Claimed, problem: string): Effect.Effect<undefined> {
+    const { executionId } = claimed.execution
+    return Effect.as(
+      Effect.andThen(
+        Effect.logError(`Execution "${executionId}" is stuck. ${problem}`),
+        Effect.callback<void>((resume) => this.#write(claimed, "Stuck", null, problem, () => resume(Effect.void)))
+      ),
+      undefined
+    )
+  }
+
+  #giveBack(claimed: Claimed): undefined {
+    this.#write(claimed, claimed.execution.state, 0, null, () => {})
+    return undefined
+  }
+
+  #write(
+    { clean, execution, signalCount, signals }: Claimed,
+    state: Claimed["execution"]["state"],
+    dueAtMillis: number | null,
+    problem: string | null,
+    done: () => void
+  ): void {
+    this.committer.add({
+      executionId: execution.executionId,
+      facts: [],
+      update: {
+        executionId: execution.executionId,
+        state,
+        dueAtMillis,
+        released: true,
+        clean,
+        signals: signalCount - signals.length,
+        updatedAtMillis: this.live.currentTimeMillisUnsafe(),
+        problem
+      },
+      settled: () => {
+        this.watches.wake(execution.executionId)
+        done()
+      }
+    })
+  }
+
+  // ------------------------------------------------------------------------------------------- leaving
+
+  readonly #departed = (resident: Resident, departure: Departure): void => {
+    const { executionId } = resident
+    const full = this.residents.size >= this.settings.concurrency
+    if (this.residents.get(executionId) === resident) this.residents.delete(executionId)
+    if (departure._tag === "Left") this.#expect(departure.dueAtMillis)
+    if (departure._tag === "Broken") this.#broken(resident, departure.problem)
+    if (departure._tag === "Gone" && departure.fate?._tag === "Refused") this.#broken(resident, departure.fate.cause.message)
+    if (full || this.#suspect === resident) this.#poke()
+    if (this.#suspect === resident) this.#suspect = undefined
+    this.watches.wake(executionId, departure._tag === "Ended" ? departure.ending : undefined)
+  }
+
+  /** Nothing more can be recorded of an execution but that: a person has to look at it. */
+  #broken(resident: Resident, problem: string): void {
+    const { executionId } = resident
+    this.committer.add({
+      executionId,
+      facts: [],
+      update: {
+        executionId,
+        state: "Stuck",
+        dueAtMillis: null,
+        released: true,
+        clean: false,
+        signals: 0,
+        updatedAtMillis: this.live.currentTimeMillisUnsafe(),
+        problem
+      },
+      settled: () => this.watches.wake(executionId)
+    })
+  }
+
+  /** An execution that only waits, and for long, costs a row from now on. */
+  readonly #idle = (resident: Resident): void => {
+    const { recorder, registered, residence } = resident
+    const waitsFor = (residence.dueAtMillis ?? 0) - registered.clock.currentTimeMillisUnsafe()
+    if (waitsFor <= this.settings.evictAfterMillis) return
+    // What runs beside the wait is still on its way to the next action.
+    queueMicrotask(() => {
+      if (residence.idle && recorder.idle) residence.leave.stop()
+    })
+  }
+
+  /** Asks executions to leave, gives what is in flight its time, then cuts it. */
+  #dismiss(residents: ReadonlyArray<Resident>): Effect.Effect<void> {
+    if (residents.length === 0) return Effect.void
+    const { graceMillis } = this.settings
+    const all = Effect.forEach(residents, (resident) => Deferred.await(resident.left), { discard: true })
+    const within = (millis: number) =>
+      onClock(this.live, Effect.timeoutOption(Effect.interruptible(all), millis))
+    return Effect.gen({ self: this }, function*() {
+      for (const { residence } of residents) residence.leave.stop()
+      if (Option.isSome(yield* within(graceMillis))) return
+      const late = residents.filter((resident) => this.residents.get(resident.executionId) === resident)
+      for (const resident of late) resident.cut()
+      if (Option.isSome(yield* within(abandonMillis))) return
+      const ids = residents.filter((resident) => this.residents.has(resident.executionId)).map((one) => one.executionId)
+      yield* Effect.logWarning(
+        `These executions ignored their interruption and are given up by this engine, whose successor runs them again: ${
+          ids.join(", ")
+        }`
+      )
+    })
+  }
+
+  // ------------------------------------------------------------------------------------------- others
+
+  /** Looks what other processes did: who died, who asks something of us, what has ended that somebody waits for here. */
+  get #lookAround(): Effect.Effect<never> {
+    return Effect.forever(Effect.gen({ self: this }, function*() {
+      yield* onClock(this.live, Effect.sleep(this.settings.pollMillis))
+      yield* Effect.ignore(this.#look)
+    }))
+  }
+
+  get #look(): Effect.Effect<void, JournalUnavailable> {
+    return Effect.gen({ self: this }, function*() {
+      const { journal } = this
+      yield* journal.takeOver(this.#lease)
+      if (this.residents.size > 0) {
+        for (const signal of yield* journal.signals(this.#lease)) {
+          this.residents.get(signal.executionId)?.signal([signal])
+        }
+      }
+      const waited = this.watches.executionIds.filter((executionId) => !this.residents.has(executionId))
+      if (waited.length > 0) {
+        for (const { executionId, state } of yield* journal.settled(waited)) this.watches.tell(executionId, state)
+      }
+      if (this.residents.size >= this.settings.concurrency) return
+      const next = yield* journal.nextDue(this.#sagas)
+      if (Option.isSome(next)) this.#expect(next.value)
+    })
+  }
+}
+
+/** Under which name a version of a saga is known. */
+const keyOf = ({ saga, version }: { readonly saga: string; readonly version: number }): string => `${saga}@${version}`
+
+/** Takes a lease, however long the store is out of reach. A store that serves one engine, and serves one, is an error. */
+const acquire = (
+  journal: Journal,
+  settings: Settings,
+  live: Clock.Clock,
+  scope: Scope.Scope,
+  pauseMillis = 100
+): Effect.Effect<Lease, JournalLocked> =>
+  Effect.catchTag(Scope.provide(journal.acquire(settings), scope), "JournalUnavailable", (error) =>
+    Effect.logWarning(error.message).pipe(
+      Effect.andThen(onClock(live, Effect.sleep(pauseMillis))),
+      Effect.andThen(Effect.suspend(() =>
+        acquire(journal, settings, live, scope, Math.min(pauseMillis * 2, 1_000))
+      ))
+    ))

@@ -1,0 +1,171 @@
+/**
+ * What the journal says of an execution that goes on: for each path what happened there, and for each save-point
+ * whether its verdict is on record. It is read only; what it says has happened is not done again.
+ */
+import * as Cause from "effect/Cause"
+import { SagaCancelled } from "../ExecutionError.ts"
+import type { Failure } from "../SagaError.ts"
+import { SagaTimedOut } from "../SagaError.ts"
+import type { SagaEvent } from "../SagaEvent.ts"
+import type { StepPath } from "../StepPath.ts"
+import { isTyped, toDefects } from "./cause.ts"
+import { nodeAt } from "./paths.ts"
+import type { SagaTree } from "./tree.ts"
+
+type Fact<Tag extends SagaEvent["_tag"]> = Extract<SagaEvent, { readonly _tag: Tag }>
+
+/** The tries of an action or of a compensation, as far as they are on record. */
+export interface PastTries<Attempt, End> {
+  readonly failed: Array<Attempt>
+  end: End | undefined
+}
+
+/** What happened at a step: it has started. */
+export interface PastStep extends
+  PastTries<
+    Fact<"StepAttemptFailed">,
+    Fact<"StepSucceeded" | "StepFailed" | "StepUncertain">
+  >
+{
+  compensation:
+    | PastTries<Fact<"CompensationAttemptFailed">, Fact<"CompensationSucceeded" | "CompensationFailed">>
+    | undefined
+}
+
+/** The facts of an execution, by path. */
+export class History {
+  readonly startedAtMillis: number
+  /** Whether nothing was in flight when its last owner gave it back. */
+  readonly clean: boolean
+  readonly steps = new Map<StepPath, PastStep>()
+  readonly decisions = new Map<StepPath, Fact<"BranchChosen" | "ItemsListed" | "NestedStarted">>()
+  readonly decidedAtMillis = new Map<StepPath, number>()
+  readonly timers = new Map<StepPath, { readonly fireAtMillis: number; fired: boolean }>()
+  readonly unwinds = new Map<StepPath, Fact<"UnwindStarted">>()
+  readonly fellBack = new Set<StepPath>()
+  /** How far it has come through the point of no return. */
+  commit: "Before" | "Within" | "Behind" = "Before"
+  /** The first failure on record of each save-point: nothing new starts there. */
+  readonly #verdicts = new Map<StepPath, Failure>()
+  /** Every path with a fact at it or below. */
+  readonly #touched = new Set<StepPath>()
+  readonly #tree: SagaTree
+  readonly #executionId: string
+
+  constructor(tree: SagaTree, executionId: string, facts: ReadonlyArray<SagaEvent>, clean: boolean) {
+    this.#tree = tree
+    this.#executionId = executionId
+    this.startedAtMillis = facts[0]?.atMillis ?? 0
+    this.clean = clean
+    for (const fact of facts) this.#add(fact)
+  }
+
+  touches(path: StepPath): boolean {
+    return this.#touched.has(path)
+  }
+
+  verdict(scope: StepPath): Failure | undefined {
+    return this.#verdicts.get(scope)
+  }
+
+  #add(fact: SagaEvent): void {
+    if ("path" in fact && fact._tag !== "LimitPassed") this.#touch(fact.path)
+    switch (fact._tag) {
+      case "StepStarted":
+        this.#commits(fact.path, false)
+        this.steps.set(fact.path, { failed: [], end: undefined, compensation: undefined })
+        return
+      case "StepAttemptFailed":
+        this.steps.get(fact.path)!.failed.push(fact)
+        return
+      case "StepSucceeded":
+        this.steps.get(fact.path)!.end = fact
+        return this.#commits(fact.path, true)
+      case "StepFailed":
+      case "StepUncertain": {
+        const { attempts, cause, path } = fact
+        this.steps.get(path)!.end = fact
+        const node = nodeAt(this.#tree, path)
+        // A retriable stops no other.
+        if (node?._tag === "Step" && node.kind === "retriable") return
+        return this.#fail({ path, attempts, cause }, fact._tag === "StepFailed" && isTyped(cause))
+      }
+      case "CompensationStarted":
+        this.steps.get(fact.path)!.compensation = { failed: [], end: undefined }
+        return
+      case "CompensationAttemptFailed":
+        this.steps.get(fact.path)!.compensation!.failed.push(fact)
+        return
+      case "CompensationSucceeded":
+      case "CompensationFailed":
+        this.steps.get(fact.path)!.compensation!.end = fact
+        return
+      case "BranchChosen":
+      case "ItemsListed":
+      case "NestedStarted":
+        this.decisions.set(fact.path, fact)
+        return
+      case "TimerSet":
+        this.timers.set(fact.path, { fireAtMillis: fact.fireAtMillis, fired: false })
+        return
+      case "TimerFired":
+        this.timers.get(fact.path)!.fired = true
+        return
+      case "LimitPassed": {
+        const { limitMillis, path, saga } = fact
+        const cause = Cause.fail(new SagaTimedOut({ saga, limitMillis }))
+        return this.#fail({ path: path === "" ? "" : `${path}/`, attempts: 1, cause }, true)
+      }
+      case "CancelRequested":
+        return this.#judge("", { path: "", attempts: 1, cause: Cause.fail(this.#cancelled) })
+      case "UnwindStarted":
+        this.unwinds.set(fact.scope, fact)
+        return this.#judge(fact.scope, { path: fact.failed ?? "", attempts: 1, cause: fact.cause })
+      case "FellBack":
+        this.fellBack.add(fact.path)
+        return
+      case "SagaStarted":
+      case "CancelRefused":
+      case "SagaSucceeded":
+      case "SagaCompensated":
+      case "SagaStuck":
+        return
+    }
+  }
+
+  get #cancelled(): SagaCancelled {
+    return new SagaCancelled({ saga: this.#tree.definition.saga, executionId: this.#executionId })
+  }
+
+  #commits(path: StepPath, succeeded: boolean): void {
+    const node = nodeAt(this.#tree, path)
+    if (node?._tag !== "Step") return
+    if (node.kind === "retriable" || node.kind === "pivot" && succeeded) this.commit = "Behind"
+    else if (node.kind === "pivot") this.commit = "Within"
+  }
+
+  #touch(path: StepPath): void {
+    for (let at = path; !this.#touched.has(at); at = at.slice(0, Math.max(0, at.lastIndexOf("/")))) {
+      this.#touched.add(at)
+      if (at === "") return
+    }
+  }
+
+  /** A failure belongs to the innermost save-point; one that allows no other way there goes outward from each. */
+  #fail(failure: Failure, clean: boolean): void {
+    let outward = failure
+    for (let end = failure.path.lastIndexOf("/first/"); end > 0; end = failure.path.lastIndexOf("/first/", end - 1)) {
+      const scope = failure.path.slice(0, end)
+      // A key of a `forEach` may read like the way of an `orElse`.
+      if (nodeAt(this.#tree, scope)?._tag !== "OrElse") continue
+      this.#judge(scope, outward)
+      if (clean) return
+      outward = { path: scope, attempts: 1, cause: toDefects(failure.cause) }
+    }
+    this.#judge("", outward)
+  }
+
+  #judge(scope: StepPath, failure: Failure): void {
+    if (!this.#verdicts.has(scope)) this.#verdicts.set(scope, failure)
+  }
+}

@@ -1,0 +1,198 @@
+/**
+ * The recorder of an execution in an engine: turns facts into rows of the journal, and lets the run go on when they are
+ * committed. Observers are told what is committed. What happens after the execution has gone is dropped.
+ */
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
+import type * as Schema from "effect/Schema"
+import { NotRecordable } from "../ExecutionError.ts"
+import type { SagaEvent } from "../SagaEvent.ts"
+import type { ExecutionState, FactRecord, StartRecord, UpdateRecord } from "../SagaJournal.ts"
+import type { Codec } from "./codec.ts"
+import { longLength, roundTrip } from "./codec.ts"
+import type { Committer, Fate } from "./committer.ts"
+import type { Recorder } from "./execution.ts"
+import type { Telling } from "./recorder.ts"
+import type { Residence } from "./residence.ts"
+
+/** Which facts say how an execution ended that did not succeed. */
+const telling: ReadonlySet<SagaEvent["_tag"]> = new Set<SagaEvent["_tag"]>([
+  "StepFailed",
+  "StepUncertain",
+  "FellBack",
+  "UnwindStarted",
+  "CompensationSucceeded",
+  "CompensationFailed",
+  "SagaSucceeded",
+  "SagaCompensated",
+  "SagaStuck"
+])
+
+/** Writes the facts of one execution. */
+export class JournalRecorder implements Recorder {
+  readonly inSpan: Recorder["inSpan"]
+  readonly executionId: string
+  /** The facts that say how it ended, as far as they are recorded. */
+  readonly ending: Array<SagaEvent>
+  readonly #codec: Codec
+  readonly #committer: Committer
+  readonly #residence: Residence
+  readonly #clock: Clock.Clock
+  readonly #observers: Telling | undefined
+  readonly #onFate: (fate: Fate) => void
+  #sequence: number
+  #start: StartRecord | undefined
+  #facts: Array<FactRecord> = []
+  #told: Array<SagaEvent> = []
+  #signals: Array<number> = []
+  #update: UpdateRecord | undefined
+  #warnings: Array<string> | undefined
+  #atMillis = 0
+  #pending = 0
+
+  constructor(options: {
+    readonly executionId: string
+    readonly codec: Codec
+    readonly committer: Committer
+    readonly residence: Residence
+    readonly clock: Clock.Clock
+    readonly observers: Telling | undefined
+    readonly start: StartRecord | undefined
+    readonly facts: ReadonlyArray<SagaEvent>
+    /** Told what became of each entry, before the run goes on. */
+    readonly onFate: (fate: Fate) => void
+  }) {
+    this.executionId = options.executionId
+    this.#codec = options.codec
+    this.#committer = options.committer
+    this.#residence = options.residence
+    this.#clock = options.clock
+    this.#observers = options.observers
+    this.#onFate = options.onFate
+    this.#start = options.start
+    this.#sequence = options.facts.length
+    this.ending = options.facts.filter((fact) => telling.has(fact._tag))
+    this.inSpan = options.observers?.inSpan
+  }
+
+  /** Whether everything that was recorded is committed. */
+  get idle(): boolean {
+    return this.#pending === 0 && this.#facts.length === 0
+  }
+
+  now(): number {
+    return this.#atMillis = this.#clock.currentTimeMillisUnsafe()
+  }
+
+  last(): number {
+    return this.#atMillis === 0 ? this.now() : this.#atMillis
+  }
+
+  readonly admit = (path: string, schema: Schema.Top | undefined, value: unknown): Exit.Exit<unknown> => {
+    if (schema === undefined) return Exit.void
+    const admitted = roundTrip(schema, value)
+    if (Result.isFailure(admitted)) return Exit.die(new NotRecordable({ path, issue: admitted.failure }))
+    const { text, value: counts } = admitted.success
+    if (text.length > longLength) {
+      ;(this.#warnings ??= []).push(`What "${path}" gave takes ${text.length} characters of JSON in the journal`)
+    }
+    return Exit.succeed(counts)
+  }
+
+  record(event: SagaEvent): void {
+    if (this.#residence.isGone) return
+    const { executionId } = this
+    this.#facts.push({ executionId, sequence: this.#sequence++, tag: event._tag, data: this.#codec.encode(event) })
+    if (telling.has(event._tag)) this.ending.push(event)
+    if (this.#observers !== undefined) this.#told.push(event)
+    switch (event._tag) {
+      case "SagaSucceeded":
+        return this.become("Succeeded", null)
+      case "SagaCompensated":
+        return this.become("Compensated", null)
+      case "SagaStuck":
+        return this.become("Stuck", `${event.reason}: ${event.open.join(", ")}`)
+      case "UnwindStarted":
+        if (event.scope === "") this.#update = this.#updateTo("Compensating", { released: false })
+        return
+    }
+  }
+
+  /** The execution ends, or is parked for a person: with the next entry nobody owns it any more. */
+  become(state: ExecutionState, problem: string | null): void {
+    this.#update = this.#updateTo(state, { released: true, clean: true, problem })
+  }
+
+  /** It leaves this process: with the next entry others may have it, from then on. */
+  release(state: ExecutionState, dueAtMillis: number, clean: boolean): void {
+    this.#update = this.#updateTo(state, { released: true, dueAtMillis, clean })
+  }
+
+  /** Signals are answered by the facts of the next entry. */
+  answer(signals: ReadonlyArray<number>): void {
+    this.#signals.push(...signals)
+    this.#seen += signals.length
+  }
+  #seen = 0
+
+  /** How many signals it had been sent that are answered already. */
+  set seen(count: number) {
+    this.#seen = count
+  }
+
+  #updateTo(state: ExecutionState, change: Partial<UpdateRecord>): UpdateRecord {
+    return {
+      executionId: this.executionId,
+      state,
+      dueAtMillis: null,
+      released: false,
+      clean: false,
+      signals: this.#seen,
+      updatedAtMillis: this.last(),
+      problem: null,
+      ...change
+    }
+  }
+
+  commit(): Effect.Effect<void> | undefined {
+    if (this.#facts.length === 0 && this.#update === undefined && this.#signals.length === 0) {
+      return this.#observers?.commit()
+    }
+    const committed = Effect.callback<void>((resume) => this.flush(() => resume(Effect.void)))
+    const warnings = this.#warnings
+    if (warnings === undefined && this.#observers === undefined) return committed
+    this.#warnings = undefined
+    return Effect.andThen(
+      Effect.andThen(committed, Effect.suspend(() => this.#observers?.commit() ?? Effect.void)),
+      Effect.forEach(warnings ?? [], (warning) => Effect.logWarning(warning), { discard: true })
+    )
+  }
+
+  /** Hands over what was recorded. `done` is called when that has its fate, whatever it is. */
+  flush(done: () => void): void {
+    const told = this.#told
+    const entry = {
+      executionId: this.executionId,
+      start: this.#start,
+      facts: this.#facts,
+      update: this.#update,
+      signals: this.#signals,
+      settled: (fate: Fate) => {
+        this.#pending--
+        if (fate._tag !== "Written") this.#residence.gone.stop()
+        else for (const event of told) this.#observers!.record(event)
+        this.#onFate(fate)
+        done()
+      }
+    }
+    this.#start = undefined
+    this.#facts = []
+    this.#told = []
+    this.#update = undefined
+    this.#signals = []
+    this.#pending++
+    this.#committer.add(entry)
+  }
+}

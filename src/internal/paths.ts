@@ -1,0 +1,51 @@
+/** Finding the node that stands at a path. Knows names and shapes only. */
+import type { StepPath } from "../StepPath.ts"
+import { segments as segmentsOf } from "../StepPath.ts"
+import type { Node, SagaTree } from "./tree.ts"
+
+const byName = new WeakMap<SagaTree, Map<string, Node>>()
+
+/** The nodes of a sequence by name, those in the branches of a `parallel` too. */
+const namesOf = (tree: SagaTree): Map<string, Node> => {
+  let names = byName.get(tree)
+  if (names === undefined) {
+    names = new Map()
+    for (const node of tree.nodes) {
+      if (node._tag !== "Parallel") names.set(node.name, node)
+      else for (const branch of node.branches) for (const [name, inner] of namesOf(branch)) names.set(name, inner)
+    }
+    byName.set(tree, names)
+  }
+  return names
+}
+
+/** The node at a path; undefined when there is none. */
+export const nodeAt = (tree: SagaTree, path: StepPath): Node | undefined => {
+  const segments = path.includes("%") ? segmentsOf(path) : path.split("/")
+  let inside: SagaTree | undefined = tree
+  let node: Node | undefined
+  for (let index = 0; index < segments.length; index++) {
+    node = inside === undefined ? undefined : namesOf(inside).get(segments[index]!)
+    if (node === undefined || index === segments.length - 1) return node
+    switch (node._tag) {
+      case "ForEach":
+        inside = node.each
+        index++
+        break
+      case "Choice":
+        inside = node.kind === "when" ? node.cases.get("then") : node.cases.get(segments[++index] ?? "")
+        break
+      case "Nested":
+        inside = node.saga
+        break
+      case "OrElse":
+        inside = segments[++index] === "first" ? node.first : node.second
+        break
+      case "Step":
+      case "Sleep":
+      case "Parallel":
+        inside = undefined
+    }
+  }
+  return node
+}

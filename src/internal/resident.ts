@@ -1,0 +1,214 @@
+/**
+ * One execution that runs in an engine: from its start or its return from the journal to its end, or until it leaves. It
+ * decides nothing about others.
+ */
+import * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import { SagaCancelled } from "../ExecutionError.ts"
+import type { SagaEvent } from "../SagaEvent.ts"
+import type { SignalRecord, StartRecord } from "../SagaJournal.ts"
+import type { SagaObserver } from "../SagaObserver.ts"
+import type { SagaDefinition } from "../SagaValue.ts"
+import type { Codec } from "./codec.ts"
+import type { Committer, Fate } from "./committer.ts"
+import { Execution } from "./execution.ts"
+import type { History } from "./history.ts"
+import { JournalRecorder } from "./journalRecorder.ts"
+import type { Ending } from "./outcome.ts"
+import { endingOf } from "./outcome.ts"
+import { Telling, Watched } from "./recorder.ts"
+import { Residence } from "./residence.ts"
+import { advance } from "./run.ts"
+import type { SagaTree } from "./tree.ts"
+
+/** A saga that an engine runs, with the services of its steps. */
+export interface Registered {
+  readonly tree: SagaTree
+  readonly codec: Codec
+  readonly definition: SagaDefinition
+  readonly hash: string
+  readonly context: Context.Context<never>
+  readonly observers: ReadonlyArray<SagaObserver>
+  readonly clock: Clock.Clock
+  /** It is being taken away: nothing of it is started or claimed. */
+  closing: boolean
+}
+
+/** How a stay ended. */
+export type Departure =
+  | { readonly _tag: "Ended"; readonly ending: Ending }
+  | { readonly _tag: "Stuck" }
+  /** It goes on elsewhere, or later; `dueAtMillis` says when. */
+  | { readonly _tag: "Left"; readonly dueAtMillis: number }
+  /** Somebody else has it, or nothing more may be recorded of it. */
+  | { readonly _tag: "Gone"; readonly fate: Fate | undefined }
+  /** The toolkit itself has failed. */
+  | { readonly _tag: "Broken"; readonly problem: string }
+
+/** What is given to an execution that enters. */
+export interface Entrance {
+  readonly registered: Registered
+  readonly committer: Committer
+  readonly executionId: string
+  readonly payload: unknown
+  readonly start: StartRecord | undefined
+  readonly facts: ReadonlyArray<SagaEvent>
+  readonly history: History | undefined
+  readonly signals: ReadonlyArray<SignalRecord>
+  readonly signalCount: number
+  /** Called last. */
+  readonly departed: (resident: Resident, departure: Departure) => void
+  /** Called when it only waits. */
+  readonly onIdle: (resident: Resident) => void
+}
+
+/** An execution that runs here. */
+export class Resident {
+  readonly executionId: string
+  readonly registered: Registered
+  readonly payload: unknown
+  readonly residence: Residence
+  readonly recorder: JournalRecorder
+  /** Ends when its first entry has its fate: from then on it exists, or does not. */
+  readonly entered = Deferred.makeUnsafe<Fate>()
+  readonly left = Deferred.makeUnsafe<void>()
+  readonly #entrance: Entrance
+  #execution: Execution | undefined
+  #fiber: Fiber.Fiber<void> | undefined
+  #fate: Fate | undefined
+  #answered = new Set<number>()
+
+  constructor(entrance: Entrance) {
+    const { committer, executionId, facts, history, payload, registered, start } = entrance
+    this.#entrance = entrance
+    this.executionId = executionId
+    this.registered = registered
+    this.payload = payload
+    this.residence = new Residence(history)
+    this.residence.onIdle = () => entrance.onIdle(this)
+    const { clock, context, observers, tree } = registered
+    const watched = observers.length === 0
+      ? undefined
+      : new Telling(observers, new Watched(tree.definition, context, () => executionId), clock)
+    this.recorder = new JournalRecorder({
+      executionId,
+      codec: registered.codec,
+      committer,
+      residence: this.residence,
+      clock,
+      observers: watched,
+      start,
+      facts,
+      onFate: (fate) => this.#judged(fate)
+    })
+    this.recorder.seen = entrance.signalCount - entrance.signals.length
+  }
+
+  /** Starts it, in a fiber of its own with the services of its saga. */
+  get run(): Effect.Effect<void> {
+    const { history, signals } = this.#entrance
+    const { registered } = this
+    const body = Effect.uninterruptibleMask((restore) =>
+      Effect.suspend(() => {
+        const { tree } = registered
+        const id = () => this.executionId
+        const execution = new Execution(tree, this.payload, restore, this.recorder, id, this.residence)
+        this.#execution = execution
+        if (history === undefined) {
+          const { saga, version } = tree.definition
+          const atMillis = this.recorder.now()
+          this.recorder.record({ _tag: "SagaStarted", atMillis, saga, version, payload: this.payload })
+        }
+        this.signal(signals)
+        return advance<void, never>(execution, {
+          succeeded: () => this.#end(),
+          compensated: () => this.#end(),
+          stuck: () => this.#depart({ _tag: "Stuck" }),
+          left: () => this.#leave(execution)
+        })
+      })
+    )
+    const guarded = Effect.catchCause(
+      body,
+      (cause) => this.#depart({ _tag: "Broken", problem: `A defect of the toolkit: ${Cause.pretty(cause)}` })
+    )
+    return Effect.flatMap(
+      Effect.forkDetach(Effect.setContext(guarded, registered.context), { startImmediately: true }),
+      (fiber) => Effect.sync(() => void (this.#fiber = fiber))
+    )
+  }
+
+  /** Turns words from outside into facts. */
+  signal(signals: ReadonlyArray<SignalRecord>): void {
+    for (const signal of signals) {
+      if (this.#answered.has(signal.id)) continue
+      this.#answered.add(signal.id)
+      // A word that this release does not know is taken for one that changes nothing.
+      if (signal.kind === "cancel") this.cancel([signal.id], () => {})
+      else this.recorder.answer([signal.id])
+    }
+  }
+
+  /** Asks it to stop and unwind. `answered` is called when the answer is recorded, which is also that to these signals. */
+  cancel(signals: ReadonlyArray<number>, answered: (answer: "Cancelled" | "Committed") => void): void {
+    const { executionId, recorder } = this
+    const { saga } = this.registered.tree.definition
+    this.#execution?.cancel(() => Cause.fail(new SagaCancelled({ saga, executionId })), (answer) => {
+      if (answer === "Committed") recorder.record({ _tag: "CancelRefused", atMillis: recorder.now() })
+      recorder.answer(signals)
+      recorder.flush(() => answered(answer))
+    })
+  }
+
+  /** Lets nothing be recorded any more, and cuts what is in flight. */
+  cut(): void {
+    this.residence.gone.stop()
+    this.#fiber?.interruptUnsafe()
+  }
+
+  #judged(fate: Fate): void {
+    if (this.#fate === undefined) Deferred.doneUnsafe(this.entered, Effect.succeed(fate))
+    if (this.#fate === undefined || this.#fate._tag === "Written") this.#fate = fate
+    if (fate._tag !== "Written") this.cut()
+  }
+
+  #end(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const { codec } = this.registered
+      const ending = endingOf(this.executionId, this.recorder.ending.map((fact) => codec.again(fact)))
+      return this.#depart(ending === undefined ? { _tag: "Stuck" } : { _tag: "Ended", ending })
+    })
+  }
+
+  /** It stands still where it is. Unless it is gone already, its row says when it goes on. */
+  #leave(execution: Execution): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const { recorder, residence } = this
+      if (residence.isGone) return this.#depart({ _tag: "Gone", fate: this.#fate })
+      const dueAtMillis = residence.dueAtMillis ?? 0
+      const state = execution.root.cause !== undefined
+        ? "Compensating"
+        : dueAtMillis > recorder.now()
+        ? "Waiting"
+        : "Running"
+      recorder.release(state, dueAtMillis, true)
+      return Effect.andThen(
+        recorder.commit() ?? Effect.void,
+        Effect.suspend(() =>
+          this.#depart(residence.isGone ? { _tag: "Gone", fate: this.#fate } : { _tag: "Left", dueAtMillis })
+        )
+      )
+    })
+  }
+
+  #depart(departure: Departure): Effect.Effect<void> {
+    return Effect.sync(() => {
+      this.#entrance.departed(this, departure)
+      Deferred.doneUnsafe(this.left, Effect.void)
+    })
+  }
+}

@@ -1,0 +1,50 @@
+/** Who waits for an execution, wherever it runs: woken when there may be something new. It reads nothing. */
+import * as Latch from "effect/Latch"
+import type { ExecutionState } from "../SagaJournal.ts"
+import type { Ending } from "./outcome.ts"
+
+/** One who waits. */
+export interface Watch {
+  readonly executionId: string
+  readonly latch: Latch.Latch
+  /** How it ended, where that is known here. */
+  ending: Ending | undefined
+  /** What its row said when it was last looked at. */
+  seen: ExecutionState | undefined
+}
+
+/** All who wait in this process. */
+export class Watches {
+  readonly #watches = new Map<string, Set<Watch>>()
+
+  open(executionId: string): Watch {
+    const watch: Watch = { executionId, latch: Latch.makeUnsafe(false), ending: undefined, seen: undefined }
+    const all = this.#watches.get(executionId)
+    if (all === undefined) this.#watches.set(executionId, new Set([watch]))
+    else all.add(watch)
+    return watch
+  }
+
+  close(watch: Watch): void {
+    const all = this.#watches.get(watch.executionId)
+    if (all === undefined) return
+    all.delete(watch)
+    if (all.size === 0) this.#watches.delete(watch.executionId)
+  }
+
+  wake(executionId: string, ending?: Ending): void {
+    for (const watch of this.#watches.get(executionId) ?? []) {
+      watch.ending = ending
+      watch.latch.openUnsafe()
+    }
+  }
+
+  /** Wakes those who have not seen an execution in this state. */
+  tell(executionId: string, state: ExecutionState): void {
+    for (const watch of this.#watches.get(executionId) ?? []) if (watch.seen !== state) watch.latch.openUnsafe()
+  }
+
+  get executionIds(): ReadonlyArray<string> {
+    return Array.from(this.#watches.keys())
+  }
+}
