@@ -1,7 +1,7 @@
 /** `effect/workflow` on its durable engine, `ClusterWorkflowEngine`, in one process. */
 import { NodeCrypto } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
-import { Effect, Layer, ManagedRuntime, Redacted, Schema } from "effect"
+import { Effect, Layer, Logger, ManagedRuntime, Redacted, Schema } from "effect"
 import { ClusterWorkflowEngine, SingleRunner } from "effect/cluster"
 import type { SqlClient, SqlError } from "effect/sql"
 import { Activity, Workflow } from "effect/workflow"
@@ -41,7 +41,9 @@ const run = async (Sql: Layer.Layer<SqlClient.SqlClient, SqlError.SqlError>) => 
     Layer.provide(Sql),
     Layer.provide(NodeCrypto.layer)
   )
-  const runtime = ManagedRuntime.make(Layer.provideMerge(TripLayer, Engine))
+  // The standard output is for the one line of figures.
+  const Logging = Logger.layer([Logger.withConsoleError(Logger.formatLogFmt)])
+  const runtime = ManagedRuntime.make(Layer.provideMerge(TripLayer, Engine).pipe(Layer.provideMerge(Logging)))
   await measure(
     "effect/workflow",
     (n) => runtime.runPromise(Effect.match(Trip.execute({ n }), { onSuccess: () => true, onFailure: () => false }))
