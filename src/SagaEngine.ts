@@ -19,11 +19,10 @@ import type {
 } from "./ExecutionError.ts"
 import type { Settings } from "./internal/engine.ts"
 import { Engine } from "./internal/engine.ts"
-import { makeMemory } from "./internal/journalMemory.ts"
 import type { CancelError, StartError } from "./internal/requests.ts"
 import * as requests from "./internal/requests.ts"
 import type { SagaEvent } from "./SagaEvent.ts"
-import type { ExecutionRecord, ExecutionState, JournalLocked, JournalUnavailable, ListOptions } from "./SagaJournal.ts"
+import type { ExecutionRecord, ExecutionState, JournalLocked, JournalUnavailable, ListOptions } from "./Journal.ts"
 import { SagaJournal } from "./SagaJournal.ts"
 import type { Outcome } from "./SagaRun.ts"
 import type { AnySaga, Phase, Saga } from "./SagaValue.ts"
@@ -296,6 +295,6 @@ export class SagaEngine extends Context.Service<SagaEngine, SagaEngineService>()
 
   /** An engine on a journal in memory, for tests and for trying: it survives its layer, and not its process. */
   static readonly layerMemory: Layer.Layer<SagaEngine> = Layer.orDie(
-    Layer.provide(SagaEngine.layer, Layer.sync(SagaJournal, () => makeMemory()))
+    Layer.provide(SagaEngine.layer, SagaJournal.layerMemory)
   )
 }

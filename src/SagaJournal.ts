@@ -1,332 +1,40 @@
 /**
- * The journal of an engine: what a store must keep, in its encoded form, and what it promises. The engine encodes and
- * decodes; a store sees text and numbers only, runs no saga, and decides nothing but who may write.
+ * The journal of an engine as a service. What it must keep and what it promises stands in `Journal`, whose words are
+ * exported from here too.
  *
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import * as Data from "effect/Data"
-import type * as Effect from "effect/Effect"
-import type * as Option from "effect/Option"
-import type * as Scope from "effect/Scope"
+import * as Layer from "effect/Layer"
+import { makeMemory } from "./internal/journalMemory.ts"
+import type { Journal } from "./Journal.ts"
 
-/**
- * The right of one engine to write. Whoever takes over ends it; from then on nothing is written under it.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Lease {
-  readonly id: number
-  readonly epoch: number
-}
-
-/**
- * Where an execution stands, as its row says. `Running`, `Waiting` and `Compensating` are live; `Stuck` is parked until
- * a person decides; the rest is final.
- *
- * @category models
- * @since 0.1.0
- */
-export type ExecutionState =
-  | "Running"
-  | "Waiting"
-  | "Compensating"
-  | "Stuck"
-  | "Succeeded"
-  | "Compensated"
-  | "Abandoned"
-
-/**
- * A new execution.
- *
- * @category models
- * @since 0.1.0
- */
-export interface StartRecord {
-  readonly executionId: string
-  readonly saga: string
-  readonly version: number
-  /** The hash under which its definition is kept. */
-  readonly definition: string
-  readonly startedAtMillis: number
-  /** Whether the writing engine runs it; else it can be claimed at once. */
-  readonly owned: boolean
-}
-
-/**
- * One fact of an execution. The pair of execution and sequence is unique; sequences start at 0 and have no gap.
- *
- * @category models
- * @since 0.1.0
- */
-export interface FactRecord {
-  readonly executionId: string
-  readonly sequence: number
-  readonly tag: string
-  /** The encoded fact, as JSON text. */
-  readonly data: string
-}
-
-/**
- * What changes in the row of an execution.
- *
- * @category models
- * @since 0.1.0
- */
-export interface UpdateRecord {
-  readonly executionId: string
-  readonly state: ExecutionState
-  /** When it can be claimed. `null`: not by time, but a signal makes it claimable unless it is final or stuck. */
-  readonly dueAtMillis: number | null
-  /** Whether the writing engine gives it back. */
-  readonly released: boolean
-  /** Whether nothing was in flight when it was given back. */
-  readonly clean: boolean
-  /** How many signals of it the engine has seen: if there are more, it can be claimed at once. */
-  readonly signals: number
-  readonly updatedAtMillis: number
-  /** Why a person is needed, for an execution that is stuck. */
-  readonly problem: string | null
-}
-
-/**
- * What is written at once: all of it or nothing.
- *
- * **Details**
- *
- * A batch that is written again with the same `id` after its answer was lost counts once. The facts of an execution in
- * `starts` are written only if its row was.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Batch {
-  /** Unique under its lease. */
-  readonly id: number
-  readonly starts: ReadonlyArray<StartRecord>
-  readonly facts: ReadonlyArray<FactRecord>
-  readonly updates: ReadonlyArray<UpdateRecord>
-  /** The signals that these facts answer: they are removed. */
-  readonly signals: ReadonlyArray<number>
-}
-
-/**
- * What became of a batch. `missing` are the executions that were not written because somebody else had: of `starts`, those
- * whose id is taken; of the others, those with a fact of that sequence.
- *
- * @category models
- * @since 0.1.0
- */
-export type Written =
-  | { readonly _tag: "Committed"; readonly missing: ReadonlyArray<string> }
-  | { readonly _tag: "LeaseLost" }
-
-/**
- * The row of an execution.
- *
- * @category models
- * @since 0.1.0
- */
-export interface ExecutionRecord {
-  readonly executionId: string
-  readonly saga: string
-  readonly version: number
-  readonly definition: string
-  readonly state: ExecutionState
-  readonly dueAtMillis: number | null
-  readonly startedAtMillis: number
-  readonly updatedAtMillis: number
-  readonly problem: string | null
-}
-
-/**
- * A word from outside to an execution, which its owner turns into a fact.
- *
- * @category models
- * @since 0.1.0
- */
-export interface SignalRecord {
-  readonly id: number
-  readonly executionId: string
-  readonly kind: string
-  readonly data: string
-}
-
-/**
- * An execution that an engine has taken, with everything that is known of it.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Claimed {
-  readonly execution: ExecutionRecord
-  readonly facts: ReadonlyArray<FactRecord>
-  readonly signals: ReadonlyArray<SignalRecord>
-  /** How many signals it has been sent in all. */
-  readonly signalCount: number
-  /** Whether nothing was in flight when its last owner gave it back; false after a crash. */
-  readonly clean: boolean
-  /** How many owners in a row have died with it and left no new fact. */
-  readonly takeovers: number
-}
-
-/**
- * Which executions an engine would take.
- *
- * @category models
- * @since 0.1.0
- */
-export interface ClaimOptions {
-  readonly sagas: ReadonlyArray<{ readonly saga: string; readonly version: number }>
-  readonly nowMillis: number
-  readonly limit: number
-  /** Suspects are those with two takeovers or more: `true` claims these alone, `false` all others. */
-  readonly suspects: boolean
-}
-
-/**
- * Which executions are listed, the oldest first.
- *
- * @category models
- * @since 0.1.0
- */
-export interface ListOptions {
-  readonly saga?: string | undefined
-  readonly state?: ExecutionState | undefined
-  readonly limit: number
-  /** Go on behind this execution. */
-  readonly after?: { readonly startedAtMillis: number; readonly executionId: string } | undefined
-}
-
-/**
- * The store did not do what it was asked: it was out of reach, full, read-only or too slow. Asked again later it may.
- *
- * @category errors
- * @since 0.1.0
- */
-export class JournalUnavailable extends Data.TaggedError("JournalUnavailable")<{
-  readonly operation: string
-  readonly cause: unknown
-}> {
-  override get message(): string {
-    return `The journal did not answer to "${this.operation}": ${
-      this.cause instanceof Error ? this.cause.message : String(this.cause)
-    }. Nothing was lost; it is tried again`
-  }
-}
-
-/**
- * The store refused a batch because of a value in it, and would refuse it again. Nothing of it was written.
- *
- * @category errors
- * @since 0.1.0
- */
-export class BatchRefused extends Data.TaggedError("BatchRefused")<{ readonly cause: unknown }> {
-  override get message(): string {
-    return `The journal refused a value: ${this.cause instanceof Error ? this.cause.message : String(this.cause)}`
-  }
-}
-
-/**
- * Another engine, in another process, holds this journal, which serves one engine at a time.
- *
- * @category errors
- * @since 0.1.0
- */
-export class JournalLocked extends Data.TaggedError("JournalLocked")<{ readonly journal: string }> {
-  override get message(): string {
-    return `Another process runs an engine on "${this.journal}", and one SQLite file serves one engine. Stop that process, or use PostgreSQL for several`
-  }
-}
-
-/**
- * What an engine needs of a store.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Journal {
-  /** Whether other processes may write to the same store: then an engine looks from time to time what they wrote. */
-  readonly shared: boolean
-
-  /**
-   * Takes a lease of so many milliseconds by the store's clock. Closing the scope without `end` looks like the death of
-   * its holder: where the store can tell a death at once, others need not wait for the lease to run out.
-   */
-  readonly acquire: (options: {
-    readonly name: string
-    readonly leaseMillis: number
-  }) => Effect.Effect<Lease, JournalUnavailable | JournalLocked, Scope.Scope>
-
-  /** Prolongs a lease, counted from now. False: it was ended by another engine, and nothing can be written under it. */
-  readonly renew: (lease: Lease, leaseMillis: number) => Effect.Effect<boolean, JournalUnavailable>
-
-  /** Ends a lease in good order: what it still owns is given back, as not clean, and can be claimed at once. */
-  readonly end: (lease: Lease) => Effect.Effect<void, JournalUnavailable>
-
-  /** Writes a batch. Returns only after it is as safe as the store can make it. */
-  readonly write: (lease: Lease, batch: Batch) => Effect.Effect<Written, JournalUnavailable | BatchRefused>
-
-  /**
-   * Ends the leases of engines that are dead or whose lease has run out, then gives back what they owned, page by page,
-   * with one takeover more where there was no new fact since it was last claimed, else with one. Returns how many
-   * executions that were.
-   */
-  readonly takeOver: (lease: Lease) => Effect.Effect<number, JournalUnavailable>
-
-  /** Takes executions that are due, those due first first, and loads them. Empty when the lease is lost. */
-  readonly claim: (lease: Lease, options: ClaimOptions) => Effect.Effect<ReadonlyArray<Claimed>, JournalUnavailable>
-
-  /** When the next of these sagas is due that nobody owns. Those due later than any time are left out. */
-  readonly nextDue: (sagas: ClaimOptions["sagas"]) => Effect.Effect<Option.Option<number>, JournalUnavailable>
-
-  /** The row of an execution. */
-  readonly find: (executionId: string) => Effect.Effect<Option.Option<ExecutionRecord>, JournalUnavailable>
-
-  /** The facts of an execution from a sequence on, in order. */
-  readonly facts: (
-    executionId: string,
-    from: number
-  ) => Effect.Effect<ReadonlyArray<FactRecord>, JournalUnavailable>
-
-  /** Which of these executions are final or stuck, with what their rows say. */
-  readonly settled: (
-    executionIds: ReadonlyArray<string>
-  ) => Effect.Effect<ReadonlyArray<ExecutionRecord>, JournalUnavailable>
-
-  /** Rows by age. */
-  readonly list: (options: ListOptions) => Effect.Effect<ReadonlyArray<ExecutionRecord>, JournalUnavailable>
-
-  /**
-   * Leaves a word for the owner of an execution, present or future, and makes it claimable if it is live and nobody
-   * owns it. False: there is no such execution, or it is final or stuck, and nothing was left.
-   */
-  readonly send: (signal: {
-    readonly executionId: string
-    readonly kind: string
-    readonly data: string
-  }) => Effect.Effect<boolean, JournalUnavailable>
-
-  /** The signals to executions that this lease owns. */
-  readonly signals: (lease: Lease) => Effect.Effect<ReadonlyArray<SignalRecord>, JournalUnavailable>
-
-  /** Keeps a definition under its hash; the same one again changes nothing. */
-  readonly define: (definition: {
-    readonly hash: string
-    readonly saga: string
-    readonly version: number
-    readonly data: string
-  }) => Effect.Effect<void, JournalUnavailable>
-
-  /** The definition that was kept under a hash. */
-  readonly definition: (hash: string) => Effect.Effect<Option.Option<string>, JournalUnavailable>
-}
+export * from "./Journal.ts"
 
 /**
  * The journal of the engines that run here.
  *
+ * **When to use**
+ *
+ * Use to give an engine a store: this one in memory, `SqlSagaJournal` of `effect-saga/sql`, or one of your own that keeps
+ * the promises of `Journal`.
+ *
+ * **Example** (Two engines, one after the other, on one journal)
+ *
+ * ```ts
+ * import { SagaEngine } from "effect-saga/SagaEngine"
+ * import { SagaJournal } from "effect-saga/SagaJournal"
+ * import { Effect, Layer } from "effect"
+ *
+ * const list = SagaEngine.use((engine) => engine.list()).pipe(Effect.provide(SagaEngine.layer, { local: true }))
+ * const program = Effect.andThen(list, list).pipe(Effect.provide(SagaJournal.layerMemory))
+ * await Effect.runPromise(program) // => []
+ * ```
+ *
  * @category services
  * @since 0.1.0
  */
-export class SagaJournal extends Context.Service<SagaJournal, Journal>()("effect-saga/SagaJournal") {}
+export class SagaJournal extends Context.Service<SagaJournal, Journal>()("effect-saga/SagaJournal") {
+  /** A journal in memory: it outlives the engines that use it, and not its process. */
+  static readonly layerMemory: Layer.Layer<SagaJournal> = Layer.sync(SagaJournal, makeMemory)
+}

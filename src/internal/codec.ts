@@ -130,7 +130,7 @@ const encodeCause = (cause: Cause.Cause<unknown>, path: StepPath, schema: Schema
       case "Die":
         return { _tag: "Die", defect: encodeDefect(reason.defect) }
       case "Interrupt":
-        return reason.fiberId === undefined ? { _tag: "Interrupt" } : { _tag: "Interrupt", fiberId: reason.fiberId }
+        return { _tag: "Interrupt", fiberId: reason.fiberId ?? null }
     }
   })
 

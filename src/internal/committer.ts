@@ -5,7 +5,7 @@
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
-import type { BatchRefused, FactRecord, Journal, Lease, StartRecord, UpdateRecord } from "../SagaJournal.ts"
+import type { Batch, BatchRefused, FactRecord, Journal, Lease, StartRecord, UpdateRecord, Written } from "../Journal.ts"
 import { onClock } from "./wait.ts"
 
 /** What became of what one execution had to write. */
@@ -40,29 +40,34 @@ const longestPauseMillis = 1_000
 export class Committer {
   readonly #journal: Journal
   readonly #clock: Clock.Clock
-  /** Told once when a batch was refused because the lease was lost, after its entries were told. */
+  /** Called when a batch was refused because the lease was lost, after its entries were told. */
   readonly #onLeaseLost: () => Effect.Effect<Lease>
   readonly #latch = Latch.makeUnsafe(false)
+  #lease: Lease
+  #lost = false
   #entries: Array<Entry> = []
   #nextId = 0
 
-  constructor(journal: Journal, clock: Clock.Clock, onLeaseLost: () => Effect.Effect<Lease>) {
+  constructor(journal: Journal, lease: Lease, clock: Clock.Clock, onLeaseLost: () => Effect.Effect<Lease>) {
     this.#journal = journal
+    this.#lease = lease
     this.#clock = clock
     this.#onLeaseLost = onLeaseLost
   }
 
-  /** Puts an entry into the next batch. */
+  /** Puts an entry into the next batch. A store that answers at once is given it at once. */
   add(entry: Entry): void {
-    this.#entries.push(entry)
-    if (this.#entries.length === 1) this.#latch.openUnsafe()
+    if (this.#journal.writeUnsafe === undefined) {
+      this.#entries.push(entry)
+      if (this.#entries.length === 1) this.#latch.openUnsafe()
+      return
+    }
+    const result = this.#journal.writeUnsafe(this.#lease, this.#batchOf([entry]))
+    this.#tell([entry], result)
+    if (result._tag === "Committed") return
+    this.#lost = true
+    this.#latch.openUnsafe()
   }
-
-  /** Whether everything that was added has been written or given up. */
-  get idle(): boolean {
-    return this.#entries.length === 0 && !this.#writing
-  }
-  #writing = false
 
   /** Tells all that have not been written yet that the lease is lost. */
   fence(): void {
@@ -72,48 +77,51 @@ export class Committer {
   }
 
   /** Writes for ever. */
-  run(first: Lease): Effect.Effect<never> {
-    let lease = first
-    return Effect.gen({ self: this }, function*() {
-      while (true) {
-        yield* this.#latch.await
-        // Whoever was woken by the batch before adds to this one first.
-        yield* Effect.yieldNow
-        this.#latch.closeUnsafe()
-        const entries = this.#entries
-        this.#entries = []
-        if (entries.length === 0) continue
-        this.#writing = true
-        const lost = yield* this.#write(lease, entries)
-        this.#writing = false
-        if (lost) lease = yield* this.#onLeaseLost()
-      }
-    })
+  get run(): Effect.Effect<never> {
+    return Effect.forever(Effect.gen({ self: this }, function*() {
+      yield* this.#latch.await
+      // Whoever was woken by the batch before adds to this one first.
+      yield* Effect.yieldNow
+      this.#latch.closeUnsafe()
+      const entries = this.#entries
+      this.#entries = []
+      const lost = entries.length > 0 && (yield* this.#write(entries))
+      if (!lost && !this.#lost) return
+      this.#lost = false
+      this.#lease = yield* this.#onLeaseLost()
+    }))
   }
 
-  /** Writes entries as one batch, again and again until the store has answered. Says whether the lease is lost. */
-  #write(lease: Lease, entries: ReadonlyArray<Entry>): Effect.Effect<boolean> {
-    const id = this.#nextId++
-    const batch = {
-      id,
+  #batchOf(entries: ReadonlyArray<Entry>): Batch {
+    return {
+      id: this.#nextId++,
       starts: entries.flatMap(({ start }) => start === undefined ? [] : [start]),
       facts: entries.flatMap(({ facts }) => facts),
       updates: entries.flatMap(({ update }) => update === undefined ? [] : [update]),
       signals: entries.flatMap(({ signals }) => signals ?? [])
     }
+  }
+
+  #tell(entries: ReadonlyArray<Entry>, result: Written): void {
+    if (result._tag === "LeaseLost") {
+      for (const entry of entries) entry.settled(leaseLost)
+      return
+    }
+    const others = result.missing.length === 0 ? undefined : new Set(result.missing)
+    for (const entry of entries) entry.settled(others?.has(entry.executionId) === true ? missing : written)
+  }
+
+  /** Writes entries as one batch, again and again until the store has answered. Says whether the lease is lost. */
+  #write(entries: ReadonlyArray<Entry>): Effect.Effect<boolean> {
+    const batch = this.#batchOf(entries)
     const attempt = (pauseMillis: number): Effect.Effect<boolean> =>
-      Effect.matchEffect(this.#journal.write(lease, batch), {
+      Effect.matchEffect(this.#journal.write(this.#lease, batch), {
         onSuccess: (result) => {
-          if (result._tag === "LeaseLost") {
-            for (const entry of entries) entry.settled(leaseLost)
-            return Effect.succeed(true)
-          }
-          const others = result.missing.length === 0 ? undefined : new Set(result.missing)
-          for (const entry of entries) entry.settled(others?.has(entry.executionId) === true ? missing : written)
-          return Effect.succeed(false)
+          this.#tell(entries, result)
+          return Effect.succeed(result._tag === "LeaseLost")
         },
         onFailure: (error) =>
-          error._tag === "BatchRefused" ? this.#bisect(lease, entries, error) : Effect.flatMap(
+          error._tag === "BatchRefused" ? this.#bisect(entries, error) : Effect.flatMap(
             Effect.andThen(Effect.logWarning(error.message), onClock(this.#clock, Effect.sleep(pauseMillis))),
             () => attempt(Math.min(pauseMillis * 2, longestPauseMillis))
           )
@@ -122,15 +130,15 @@ export class Committer {
   }
 
   /** Finds the entry that the store will not take, so that it harms nobody else. */
-  #bisect(lease: Lease, entries: ReadonlyArray<Entry>, cause: BatchRefused): Effect.Effect<boolean> {
+  #bisect(entries: ReadonlyArray<Entry>, cause: BatchRefused): Effect.Effect<boolean> {
     if (entries.length === 1) {
       entries[0]!.settled({ _tag: "Refused", cause })
       return Effect.succeed(false)
     }
     const middle = entries.length >>> 1
-    return Effect.flatMap(this.#write(lease, entries.slice(0, middle)), (lost) => {
+    return Effect.flatMap(this.#write(entries.slice(0, middle)), (lost) => {
       const rest = entries.slice(middle)
-      if (!lost) return this.#write(lease, rest)
+      if (!lost) return this.#write(rest)
       for (const entry of rest) entry.settled(leaseLost)
       return Effect.succeed(true)
     })

@@ -14,7 +14,7 @@ import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { SagaDefinitionError } from "../SagaError.ts"
 import type { SagaEvent } from "../SagaEvent.ts"
-import type { Claimed, Journal, JournalLocked, JournalUnavailable, Lease, StartRecord } from "../SagaJournal.ts"
+import type { Claimed, Journal, JournalLocked, JournalUnavailable, Lease, StartRecord } from "../Journal.ts"
 import { Observers } from "../SagaObserver.ts"
 import { fold } from "../SagaState.ts"
 import { definitionOf } from "../SagaValue.ts"
@@ -69,7 +69,7 @@ export class Engine {
     this.settings = settings
     this.#lease = lease
     this.#leaseScope = leaseScope
-    this.committer = new Committer(journal, this.live, () => this.#renewed())
+    this.committer = new Committer(journal, lease, this.live, () => this.#renewed())
   }
 
   // ------------------------------------------------------------------------------------------- lifecycle
@@ -82,7 +82,7 @@ export class Engine {
       const lease = yield* acquire(journal, settings, live, leaseScope)
       const engine = new Engine(journal, settings, lease, leaseScope)
       const fibers = [
-        engine.committer.run(lease),
+        engine.committer.run,
         engine.#untilDue,
         ...journal.shared ? [engine.#heartbeat, engine.#lookAround] : []
       ]
@@ -226,7 +226,7 @@ export class Engine {
         signals: [],
         signalCount: 0,
         departed: this.#departed,
-        onIdle: this.#idle
+        evictAfterMillis: this.settings.evictAfterMillis
       })
     )
   }
@@ -281,10 +281,14 @@ export class Engine {
       }
       const next = yield* this.patiently(this.journal.nextDue(sagas))
       // Who is due and has not come finds no room, or stands behind a suspect: whoever leaves makes way.
-      if (Option.isSome(next) && next.value > nowMillis) this.#expect(next.value)
+      if (Option.isSome(next) && next.value > nowMillis) this.#nextDueMillis = this.#sooner(next.value)
     }))
   }
   readonly #claiming = Semaphore.makeUnsafe(1)
+
+  #sooner(dueAtMillis: number): number {
+    return Math.min(dueAtMillis, this.#nextDueMillis ?? dueAtMillis)
+  }
 
   #expect(dueAtMillis: number): void {
     if (this.#nextDueMillis !== undefined && this.#nextDueMillis <= dueAtMillis) return
@@ -335,7 +339,7 @@ export class Engine {
           signals: claimed.signals,
           signalCount: claimed.signalCount,
           departed: this.#departed,
-          onIdle: this.#idle
+          evictAfterMillis: this.settings.evictAfterMillis
         })
       )
     })
@@ -424,17 +428,6 @@ export class Engine {
         problem
       },
       settled: () => this.watches.wake(executionId)
-    })
-  }
-
-  /** An execution that only waits, and for long, costs a row from now on. */
-  readonly #idle = (resident: Resident): void => {
-    const { recorder, registered, residence } = resident
-    const waitsFor = (residence.dueAtMillis ?? 0) - registered.clock.currentTimeMillisUnsafe()
-    if (waitsFor <= this.settings.evictAfterMillis) return
-    // What runs beside the wait is still on its way to the next action.
-    queueMicrotask(() => {
-      if (residence.idle && recorder.idle) residence.leave.stop()
     })
   }
 

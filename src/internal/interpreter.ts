@@ -23,7 +23,7 @@ import type { Execution } from "./execution.ts"
 import { SavePoint } from "./execution.ts"
 import type { FrameGroup } from "./frame.ts"
 import { Frame, Progress } from "./frame.ts"
-import type { PastStep } from "./history.ts"
+import type { History, PastStep } from "./history.ts"
 import { runBranches } from "./pool.ts"
 import type {
   AnyEffect,
@@ -66,6 +66,8 @@ export const open = (execution: Execution): Sequence => {
 export class Sequence extends Frame {
   /** Where the loop ends: at the node that commits, or behind the last. */
   end: number = this.nodes.length
+  /** How many nodes there are up to the last that has facts. */
+  #recorded: number | undefined
 
   while(): boolean {
     if (this.index >= this.end || this.halted) return false
@@ -75,15 +77,38 @@ export class Sequence extends Frame {
   /** Nothing new may start. What is on record is gone through all the same, so that the books are whole. */
   #isRecorded(): boolean {
     const { history, residence } = this.execution
-    if (history !== undefined && this.touches(this.nodes[this.index]!)) return true
+    if (history !== undefined && this.index < this.#recordedUpTo(history)) return true
     if (residence !== undefined && residence.leaving) residence.more = true
     return false
+  }
+
+  /** How many nodes were come to. What leaves no facts, such as a parallel of nothing, may stand before what has some. */
+  #recordedUpTo(history: History): number {
+    if (this.#recorded === undefined) {
+      this.#recorded = this.nodes.length
+      if (!this.#isPassed(history)) {
+        while (this.#recorded > 0 && !this.touches(this.nodes[this.#recorded - 1]!)) this.#recorded--
+      }
+    }
+    return this.#recorded
+  }
+
+  /** Whether all of it was done, for what follows it has facts. */
+  #isPassed(history: History): boolean {
+    const { outer, savePoint } = this
+    if (!(outer instanceof Sequence) || outer.savePoint !== savePoint && history.unwinds.has(savePoint.path)) return false
+    return outer.goesBeyond(history)
+  }
+
+  /** Whether the current node was done, for what follows it has facts. */
+  goesBeyond(history: History): boolean {
+    return this.index + 1 < this.nodes.length ? this.index + 1 < this.#recordedUpTo(history) : this.#isPassed(history)
   }
 
   /** Whether there are facts of a node or of what is in it. */
   touches(node: Node): boolean {
     return node._tag === "Parallel"
-      ? node.branches.some((branch) => branch.nodes.length > 0 && this.touches(branch.nodes[0]!))
+      ? node.branches.some((branch) => branch.nodes.some((inner) => this.touches(inner)))
       : this.execution.history!.touches(this.pathOf(node.name))
   }
 
@@ -149,6 +174,11 @@ export class Sequence extends Frame {
   /** Makes room for the one branch of a node. */
   single(node: Node, sequence: Sequence): void {
     this.group(node, 1, 1, () => sequence, () => true).logs.push(sequence)
+  }
+
+  /** Whether all of it, up to its end, is on record as done. */
+  isDone(history: History): boolean {
+    return this.nodes.slice(0, this.end).every((node) => isDone(node, this.prefix, history))
   }
 
   /** Runs the loop of an inner sequence in this fiber. */
@@ -450,12 +480,11 @@ export class Sequence extends Frame {
   // ------------------------------------------------------------------------------------------- many inner sequences
 
   parallel(node: ParallelNode): AnyEffect {
+    const { execution } = this
     const results: State = {}
     const branches = node.branches.map((tree) => this.child(tree, { ...this.state }, "", undefined))
-    const touched = (index: number) => {
-      const [head] = node.branches[index]!.nodes
-      return head !== undefined && this.touches(head)
-    }
+    const touched = (index: number) =>
+      this.goesBeyond(execution.history!) || node.branches[index]!.nodes.some((inner) => this.touches(inner))
     const group = this.group(node, node.concurrency, branches.length, (index) => branches[index]!, touched)
     const finished = (branch: Sequence) => {
       if (branch.complete) Object.assign(results, branch.tree.ownOf(branch.state))
@@ -503,7 +532,9 @@ export class Sequence extends Frame {
     const path = this.pathOf(node.name)
     const open = (index: number) =>
       this.child(node.each, { ...this.state, item: items[index] }, node.name, keys[index]!)
-    const touched = (index: number) => this.execution.history!.touches(`${path}/${escape(keys[index]!)}`)
+    const { history } = this.execution
+    const touched = (index: number) =>
+      this.goesBeyond(history!) || history!.touches(`${path}/${escape(keys[index]!)}`)
     const group = this.group(node, node.concurrency, items.length, open, touched)
     const finished = (sequence: Sequence, index: number) => {
       const done = sequence.take((result) => {
@@ -515,6 +546,30 @@ export class Sequence extends Frame {
       if (group.logs.length < group.count) this.halted = true
       else this.state[node.name] = results
     })
+  }
+}
+
+const isDone = (node: Node, prefix: string, history: History): boolean => {
+  const all = (tree: SagaTree, prefix: string) => tree.nodes.every((node) => isDone(node, prefix, history))
+  if (node._tag === "Parallel") return node.branches.every((branch) => all(branch, prefix))
+  const path = prefix + node.name
+  const decision = history.decisions.get(path)
+  switch (node._tag) {
+    case "Step":
+      return history.steps.get(path)?.end?._tag === "StepSucceeded"
+    case "Sleep":
+      return history.timers.get(path)?.fired === true
+    case "Choice": {
+      if (decision?._tag !== "BranchChosen") return false
+      const tree = decision.tag === null ? undefined : node.cases.get(decision.tag)
+      return tree === undefined || all(tree, node.kind === "match" ? `${path}/${escape(decision.tag!)}/` : `${path}/`)
+    }
+    case "ForEach":
+      return decision?._tag === "ItemsListed" && decision.keys.every((key) => all(node.each, `${path}/${escape(key)}/`))
+    case "Nested":
+      return decision !== undefined && all(node.saga, `${path}/`)
+    case "OrElse":
+      return history.fellBack.has(path) ? all(node.second, `${path}/second/`) : all(node.first, `${path}/first/`)
   }
 }
 
@@ -546,7 +601,8 @@ export const backward = (sequence: Sequence): Effect.Effect<void> => {
 export const bounded = (sequence: Sequence, atMillis: number, saga: SagaTree, restore: Restore): AnyEffect => {
   const { execution, savePoint } = sequence
   // Nothing new starts here any more: there is nothing to bound.
-  if (execution.history !== undefined && savePoint.signal.stopped) return Effect.whileLoop(sequence)
+  const { history } = execution
+  if (history !== undefined && (savePoint.signal.stopped || sequence.isDone(history))) return Effect.whileLoop(sequence)
   const { recorder, residence } = execution
   return Effect.flatMap(Clock.currentTimeMillis, (now) => {
     const limitMillis = saga.options.timeoutMillis ?? atMillis - now

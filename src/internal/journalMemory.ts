@@ -19,7 +19,7 @@ import type {
   StartRecord,
   UpdateRecord,
   Written
-} from "../SagaJournal.ts"
+} from "../Journal.ts"
 import { DueQueue } from "./dueQueue.ts"
 
 /** How many answers a lease remembers: a batch whose answer was lost is written again before so many others. */
@@ -47,6 +47,7 @@ export const makeMemory = (): Journal => {
     renew: (lease, leaseMillis) => Effect.map(Clock.currentTimeMillis, (now) => store.renew(lease, now + leaseMillis)),
     end: (lease) => Effect.sync(() => store.end(lease)),
     write: (lease, batch) => Effect.sync(() => store.write(lease, batch)),
+    writeUnsafe: (lease, batch) => store.write(lease, batch),
     takeOver: (lease) => Effect.map(Clock.currentTimeMillis, (now) => store.takeOver(lease, now)),
     claim: (lease, options) => Effect.sync(() => store.claim(lease, options)),
     nextDue: (sagas) => Effect.sync(() => store.nextDue(sagas)),

@@ -9,7 +9,7 @@ import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import { NotRecordable } from "../ExecutionError.ts"
 import type { SagaEvent } from "../SagaEvent.ts"
-import type { ExecutionState, FactRecord, StartRecord, UpdateRecord } from "../SagaJournal.ts"
+import type { ExecutionState, FactRecord, StartRecord, UpdateRecord } from "../Journal.ts"
 import type { Codec } from "./codec.ts"
 import { longLength, roundTrip } from "./codec.ts"
 import type { Committer, Fate } from "./committer.ts"
@@ -160,8 +160,19 @@ export class JournalRecorder implements Recorder {
     if (this.#facts.length === 0 && this.#update === undefined && this.#signals.length === 0) {
       return this.#observers?.commit()
     }
-    const committed = Effect.callback<void>((resume) => this.flush(() => resume(Effect.void)))
+    let done = false
+    let resume: ((effect: Effect.Effect<void>) => void) | undefined
+    this.flush(() => {
+      done = true
+      resume?.(Effect.void)
+    })
     const warnings = this.#warnings
+    // A store that answers at once has answered.
+    if (done && warnings === undefined) return this.#observers?.commit()
+    const committed = done ? Effect.void : Effect.callback<void>((given) => {
+      if (done) given(Effect.void)
+      else resume = given
+    })
     if (warnings === undefined && this.#observers === undefined) return committed
     this.#warnings = undefined
     return Effect.andThen(

@@ -76,6 +76,8 @@ class Worker<B extends Branch> {
   }
 
   while(): boolean {
+    // Where a branch has left, who ran it is not free for another.
+    if (this.#branch?.complete === false && this.pool.around.execution.leaving) return false
     return this.pool.open
   }
 

@@ -19,7 +19,7 @@ import {
 } from "../ExecutionError.ts"
 import { withAftermath } from "../SagaError.ts"
 import type { SagaEvent } from "../SagaEvent.ts"
-import type { ExecutionRecord, JournalUnavailable } from "../SagaJournal.ts"
+import type { ExecutionRecord, JournalUnavailable } from "../Journal.ts"
 import { equivalent, longLength, roundTrip } from "./codec.ts"
 import type { Fate } from "./committer.ts"
 import { hashOf } from "./definition.ts"

@@ -15,8 +15,8 @@ export class Residence {
   readonly gone = new StopSignal()
   /** It has left although it could have gone on. */
   more = false
-  /** Called when nothing is in flight and something waits. */
-  onIdle: (() => void) | undefined
+  /** Called when something begins to wait: what to do about it when everything else has come to rest. */
+  onWait: ((dueAtMillis: number) => Effect.Effect<void> | undefined) | undefined
   /** When each wait ends that goes on or was cut. */
   readonly #waits = new Set<{ readonly dueAtMillis: number }>()
   #inFlight = 0
@@ -64,13 +64,16 @@ export class Residence {
       const entry = this.until(dueAtMillis)
       if (pause) this.#inFlight--
       this.#paused++
-      this.onIdle?.()
-      return Effect.map(wait, (toTheEnd) => {
+      const waited = Effect.map(wait, (toTheEnd) => {
         if (pause) this.#inFlight++
         this.#paused--
         if (toTheEnd || !this.leaving) entry()
         return toTheEnd
       })
+      const then = this.onWait?.(dueAtMillis)
+      return then === undefined
+        ? waited
+        : Effect.andThen(Effect.forkDetach(Effect.andThen(Effect.yieldNow, then)), waited)
     })
   }
 

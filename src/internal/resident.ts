@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import { SagaCancelled } from "../ExecutionError.ts"
 import type { SagaEvent } from "../SagaEvent.ts"
-import type { SignalRecord, StartRecord } from "../SagaJournal.ts"
+import type { SignalRecord, StartRecord } from "../Journal.ts"
 import type { SagaObserver } from "../SagaObserver.ts"
 import type { SagaDefinition } from "../SagaValue.ts"
 import type { Codec } from "./codec.ts"
@@ -62,8 +62,8 @@ export interface Entrance {
   readonly signalCount: number
   /** Called last. */
   readonly departed: (resident: Resident, departure: Departure) => void
-  /** Called when it only waits. */
-  readonly onIdle: (resident: Resident) => void
+  /** An execution that only waits, and for longer than this, leaves. */
+  readonly evictAfterMillis: number
 }
 
 /** An execution that runs here. */
@@ -89,7 +89,8 @@ export class Resident {
     this.registered = registered
     this.payload = payload
     this.residence = new Residence(history)
-    this.residence.onIdle = () => entrance.onIdle(this)
+    this.residence.onWait = (dueAtMillis) =>
+      dueAtMillis - registered.clock.currentTimeMillisUnsafe() > entrance.evictAfterMillis ? this.#rest : undefined
     const { clock, context, observers, tree } = registered
     const watched = observers.length === 0
       ? undefined
@@ -169,6 +170,13 @@ export class Resident {
     this.residence.gone.stop()
     this.#fiber?.interruptUnsafe()
   }
+
+  /** Leaves if nothing is to be done before a while has passed. */
+  readonly #rest = Effect.sync(() => {
+    const { recorder, residence } = this
+    const waits = (residence.dueAtMillis ?? 0) - this.registered.clock.currentTimeMillisUnsafe()
+    if (residence.idle && recorder.idle && waits > this.#entrance.evictAfterMillis) residence.leave.stop()
+  })
 
   #judged(fate: Fate): void {
     if (this.#fate === undefined) Deferred.doneUnsafe(this.entered, Effect.succeed(fate))

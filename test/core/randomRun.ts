@@ -80,12 +80,22 @@ class World {
   }
 }
 
+/** How a saga is run: in a fiber, unless a test says otherwise. */
+export type Executor = (
+  saga: RandomSaga,
+  /** What the saga itself said of being stuck, when it is asked. */
+  stuck: () => Saga.Stuck["error"] | undefined
+) => Effect.Effect<Saga.Outcome<unknown, unknown>>
+
+const inFiber: Executor = (saga) => Saga.outcome(saga, "")
+
 /** Runs a saga in virtual time until nothing happens any more, and interrupts it at the times given. */
 export const run = (
   body: Body,
   script: Script,
   interruptions: ReadonlyArray<number>,
-  observed: boolean
+  observed: boolean,
+  execute: Executor = inFiber
 ): Effect.Effect<Run> =>
   Effect.gen(function*() {
     const world = new World(yield* Clock.Clock)
@@ -100,7 +110,10 @@ export const run = (
       })
     )
     const saga = onStuck(new Builder(world, script).saga("Random", body)) as RandomSaga
-    const outcome = Effect.provide(Saga.outcome(saga, ""), SagaObserver.layer(observed ? [observer] : []))
+    const outcome = Effect.provide(
+      execute(saga, () => stuck),
+      SagaObserver.layer(observed ? [observer] : [])
+    )
     const fiber = yield* Effect.forkDetach(outcome, { startImmediately: true })
     let endedAt = never
     fiber.addObserver(() => {
@@ -110,14 +123,16 @@ export const run = (
       const interruption = Effect.andThen(Effect.sleep(at), Effect.sync(() => fiber.interruptUnsafe()))
       yield* Effect.forkDetach(interruption, { startImmediately: true })
     }
-    // Wakes whoever sleeps, one after the other, those too that fall asleep meanwhile.
+    // Comes to rest, then wakes whoever sleeps, one after the other, those too that fall asleep meanwhile.
+    for (let turn = 0; turn < turnsToRest; turn++) yield* Effect.yieldNow
     yield* TestClock.adjust(longerThanAnyRun)
     const { complaints, ledger } = world
     return { ledger, facts, exit: fiber.pollUnsafe(), endedAt, stuck, complaints }
   }).pipe(Effect.provide([TestClock.layer(), Logger.layer([])]))
 
 const longerThanAnyRun = 1e13
-type RandomSaga = Saga.Saga<string, unknown, unknown, unknown, unknown, never>
+const turnsToRest = 20
+export type RandomSaga = Saga.Saga<string, unknown, unknown, unknown, unknown, never>
 
 class Builder {
   readonly #world: World

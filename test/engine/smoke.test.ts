@@ -1,5 +1,5 @@
-import { assert, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Schedule, Schema, Stream } from "effect"
+import { it } from "@effect/vitest"
+import { Effect, Fiber, Layer, Schema, Stream } from "effect"
 import { Saga } from "effect-saga"
 import { SagaEngine } from "effect-saga/SagaEngine"
 import { TestClock } from "effect/testing"

@@ -1,0 +1,124 @@
+/**
+ * A batch as a database takes it: what belongs into one row is one row, and what depends on something comes after it.
+ */
+import type { Batch, ExecutionState, FactRecord, UpdateRecord } from "../../Journal.ts"
+
+/** The states of an execution that goes on. */
+export const liveStates: ReadonlyArray<ExecutionState> = ["Running", "Waiting", "Compensating"]
+
+const isLive = (state: ExecutionState): boolean => liveStates.includes(state)
+
+/** The row of a new execution, with what the same batch changes in it. */
+export interface NewRow {
+  readonly executionId: string
+  readonly saga: string
+  readonly version: number
+  readonly definition: string
+  readonly state: ExecutionState
+  readonly due: number | null
+  readonly owned: boolean
+  readonly clean: boolean
+  readonly startedAt: number
+  readonly updatedAt: number
+  readonly problem: string | null
+}
+
+/** What changes in a row. */
+export interface ChangedRow {
+  readonly executionId: string
+  readonly state: ExecutionState
+  readonly due: number | null
+  readonly released: boolean
+  readonly clean: boolean
+  readonly signals: number
+  readonly updatedAt: number
+  readonly problem: string | null
+  /** Whether the batch holds facts of it: then it changes if those are written, else if the lease owns it. */
+  readonly hasFacts: boolean
+}
+
+/** A batch in parts. */
+export interface Parts {
+  readonly starts: ReadonlyArray<NewRow>
+  /** The first fact of each execution: the place that somebody else may have taken. */
+  readonly first: ReadonlyArray<FactRecord>
+  /** The facts after it, which only who wrote the first can write. */
+  readonly rest: ReadonlyArray<FactRecord>
+  readonly updates: ReadonlyArray<ChangedRow>
+  readonly signals: ReadonlyArray<number>
+}
+
+/** Takes a batch apart. */
+export const partsOf = (batch: Batch): Parts => {
+  const seen = new Set<string>()
+  const first: Array<FactRecord> = []
+  const rest: Array<FactRecord> = []
+  for (const fact of batch.facts) {
+    if (seen.has(fact.executionId)) rest.push(fact)
+    else {
+      seen.add(fact.executionId)
+      first.push(fact)
+    }
+  }
+  // Of several updates of one execution the last one counts.
+  const updates = new Map<string, UpdateRecord>()
+  for (const update of batch.updates) updates.set(update.executionId, update)
+  const starts = batch.starts.map((start): NewRow => {
+    const update = updates.get(start.executionId)
+    updates.delete(start.executionId)
+    return {
+      executionId: start.executionId,
+      saga: start.saga,
+      version: start.version,
+      definition: start.definition,
+      state: update?.state ?? "Running",
+      due: update === undefined ? 0 : dueOf(update),
+      owned: start.owned && update?.released !== true,
+      clean: update?.released !== true || update.clean,
+      startedAt: Math.trunc(start.startedAtMillis),
+      updatedAt: Math.trunc(update?.updatedAtMillis ?? start.startedAtMillis),
+      problem: update === undefined ? null : problemOf(update)
+    }
+  })
+  const changes = Array.from(updates.values(), (update): ChangedRow => ({
+    executionId: update.executionId,
+    state: update.state,
+    due: dueOf(update),
+    released: update.released,
+    clean: update.clean,
+    signals: update.signals,
+    updatedAt: Math.trunc(update.updatedAtMillis),
+    problem: problemOf(update),
+    hasFacts: seen.has(update.executionId)
+  }))
+  return { starts, first, rest, updates: changes, signals: batch.signals }
+}
+
+/** What is due later than any time is not due by time. */
+const lastMillis = 8.64e15
+
+const dueOf = ({ dueAtMillis, state }: UpdateRecord): number | null =>
+  dueAtMillis === null || !isLive(state) || !(dueAtMillis <= lastMillis) ? null : Math.ceil(dueAtMillis)
+
+/** Not every text can be stored: no database takes half of a pair of surrogates, and PostgreSQL no NUL. */
+const unstorable = /[\0\p{Surrogate}]/u
+
+/** Whether a text comes back as it is. */
+export const isStorable = (text: string): boolean => !unstorable.test(text)
+
+/** A text for people, which must be stored whatever is in it. */
+export const readable = (text: string): string => text.replaceAll(/[\0\p{Surrogate}]/gu, "\uFFFD")
+
+const problemOf = ({ problem }: UpdateRecord): string | null => problem === null ? null : readable(problem)
+
+/** What a client writes but may refuse to read: in UTF-8 these are up to 12 MiB. */
+const longestData = 4 * 1024 * 1024
+
+/** What no database would give back as it was, in words. */
+export const unstorableIn = ({ first, rest, starts }: Parts): string | undefined => {
+  const start = starts.find(({ executionId }) => !isStorable(executionId))
+  if (start !== undefined) return `The execution id ${JSON.stringify(start.executionId)} cannot be stored`
+  const isTooLong = ({ data }: FactRecord) => data.length > longestData
+  const fact = first.find(isTooLong) ?? rest.find(isTooLong)
+  return fact && `Fact ${fact.sequence} (${fact.tag}) of "${fact.executionId}" is longer than ${longestData} characters`
+}

@@ -1,0 +1,216 @@
+/**
+ * The journal on PostgreSQL.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { BatchRefused, type Journal, JournalUnavailable, type Lease, type Written } from "../../Journal.ts"
+import { isStorable, partsOf, readable, unstorableIn } from "./batch.ts"
+import { type Database, liveClock, refusedOr, type Row } from "./database.ts"
+import { type LeaseLock, takeLock } from "./postgresLock.ts"
+import { postgresStatements, type Variant } from "./postgresStatements.ts"
+import { toClaimed, toExecution, toFact, toSignal } from "./rows.ts"
+
+/** How many executions are given back at once. */
+const page = 500
+
+/** How long a lock must be free before its holder counts as dead: a holder whose session was cut takes another one. */
+const deathMillis = 1_500
+
+const leaseLost: Written = { _tag: "LeaseLost" }
+const committed: Written = { _tag: "Committed", missing: [] }
+
+/** What this process knows of a lease it holds. */
+interface Holding {
+  readonly lock: LeaseLock | undefined
+  /** The number of the next claim, and of the first one whose executions may not have arrived. */
+  claim: number
+  unsure: number | undefined
+}
+
+/** Makes the journal. `locks`: whether sessions can hold locks of their own. */
+export const makePostgres = (database: Database, prefix: string, locks: boolean): Journal => {
+  const statements = postgresStatements(prefix)
+  const held = new Map<number, Holding>()
+  const variants = new Map<string, string>()
+
+  // Statements are not prepared: a plan that was made for small tables would be kept while they grow.
+  const ask = (operation: string, text: string, params: ReadonlyArray<unknown> = []) =>
+    database.run(operation, database.sql.unsafe<Row>(text, params).unprepared)
+
+  /** What this process held under a lease is gone. */
+  const forget = ({ id }: Lease): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const lock = held.get(id)?.lock
+      held.delete(id)
+      return lock?.release ?? Effect.void
+    })
+
+  const giveBack = Effect.fnUntraced(function*(operation: string, ids: ReadonlyArray<string>, text: string) {
+    let count = 0
+    while (true) {
+      const given: number = (yield* ask(operation, text, [arrayOf(ids), page]))[0]!["count"]
+      count += given
+      if (given < page) break
+    }
+    yield* ask(operation, statements.forget, [arrayOf(ids)])
+    return count
+  })
+
+  const acquire: Journal["acquire"] = Effect.fnUntraced(function*({ leaseMillis, name }) {
+    const lock = locks ? yield* takeLock(database, statements) : undefined
+    const id: number = lock?.id ?? (yield* ask("acquire", statements.nextLease))[0]!["id"]
+    yield* Effect.acquireRelease(
+      Effect.mapError(
+        ask("acquire", statements.acquire, [id, readable(name), Math.ceil(leaseMillis)]),
+        ({ cause, operation }) => new JournalUnavailable({ operation, cause: needsTwo(cause) })
+      ),
+      () => forget({ id, epoch: 0 })
+    )
+    held.set(id, { lock, claim: 1, unsure: undefined })
+    return { id, epoch: 0 }
+  })
+
+  const write: Journal["write"] = Effect.fnUntraced(function*(lease, batch) {
+    const parts = partsOf(batch)
+    const refusal = unstorableIn(parts)
+    if (refusal !== undefined) return yield* new BatchRefused({ cause: new Error(refusal) })
+    const { first, rest, signals, starts, updates } = parts
+    const has: Variant = {
+      starts: starts.length > 0,
+      first: first.length > 0,
+      rest: rest.length > 0,
+      updates: updates.length > 0,
+      signals: signals.length > 0
+    }
+    const key = Object.values(has).join()
+    let text = variants.get(key)
+    if (text === undefined) variants.set(key, text = statements.write(has))
+    const params: Array<unknown> = [lease.id, lease.epoch, batch.id]
+    const column = <K extends "executionId" | "sequence" | "tag" | "data">(facts: typeof first, name: K) =>
+      facts.map((fact) => fact[name])
+    const columns = (facts: typeof first) => [
+      column(facts, "executionId"),
+      column(facts, "sequence"),
+      column(facts, "tag"),
+      column(facts, "data")
+    ]
+    const ids = columns(first)[0]!
+    if (has.starts) params.push(JSON.stringify(starts))
+    if (has.first) params.push(...columns(first))
+    if (has.first && has.starts) params.push(starts.map(({ executionId }) => executionId))
+    if (has.rest) params.push(...columns(rest))
+    if (has.updates) params.push(JSON.stringify(updates))
+    if (has.signals) params.push(arrayOf(signals))
+    const [row] = yield* Effect.mapError(ask("write", text, params), refusedOr)
+    if (row?.["lease"] !== 1) {
+      yield* forget(lease)
+      return leaseLost
+    }
+    if (row["started"] === starts.length && row["first"] === first.length) return committed
+    // Somebody else was first, or this batch itself, whose answer was lost.
+    const own = yield* ask("write", statements.written, [lease.id, batch.id, ids, column(first, "sequence")])
+    const others = new Set([...starts, ...first].map(({ executionId }) => executionId))
+    for (const { execution_id } of own) others.delete(execution_id)
+    return others.size === 0 ? committed : { _tag: "Committed", missing: [...others] }
+  })
+
+  const takeOver: Journal["takeOver"] = Effect.fnUntraced(function*({ epoch, id }) {
+    const unlocked = locks ? yield* ask("takeOver", statements.unlocked, [id]) : []
+    if (unlocked.length > 0) yield* liveClock.sleep(deathMillisOf)
+    yield* ask("takeOver", statements.endDead, [id, epoch, arrayOf(unlocked.map((row) => row["id"]))])
+    // Those whose taker has died in between are here too.
+    const ended = yield* ask("takeOver", statements.ended)
+    return ended.length === 0
+      ? 0
+      : yield* giveBack("takeOver", ended.map((row) => row["id"]), statements.giveBackTaken)
+  })
+
+  const claim: Journal["claim"] = Effect.fnUntraced(function*({ epoch, id }, { limit, nowMillis, sagas, suspects }) {
+    const holding = held.get(id)
+    if (holding === undefined) return []
+    // A claim without an answer may have taken executions of which nobody here knows. They come with the next one, after
+    // the statement that took them is over for sure.
+    if (holding.unsure !== undefined) yield* ask("claim", statements.settle, [id])
+    const number = holding.claim++
+    const from = holding.unsure ??= number
+    const [row] = yield* ask("claim", statements.claim(suspects), [
+      id,
+      epoch,
+      ...kindsOf(sagas),
+      Math.trunc(nowMillis),
+      limit,
+      number
+    ])
+    if (row?.["count"] === 0 && from === number) {
+      holding.unsure = undefined
+      return []
+    }
+    const rows = yield* ask("claim", statements.claimed, [id, from])
+    const ids = Array.from(new Set(rows.map((row) => row["execution_id"])))
+    const facts = yield* ask("claim", statements.factsOf, [ids])
+    holding.unsure = undefined
+    return toClaimed(rows, facts)
+  })
+
+  return {
+    shared: true,
+    acquire,
+    renew: (lease, leaseMillis) =>
+      Effect.flatMap(
+        ask("renew", statements.renew, [lease.id, lease.epoch, Math.ceil(leaseMillis)]),
+        (rows) => rows.length === 1 ? Effect.succeed(true) : Effect.as(forget(lease), false)
+      ),
+    end: (lease) =>
+      Effect.flatMap(ask("end", statements.end, [lease.id, lease.epoch]), (rows) => {
+        const given = rows.length === 0 ? Effect.void : giveBack("end", [String(lease.id)], statements.giveBackEnded)
+        return Effect.andThen(given, forget(lease))
+      }),
+    write,
+    takeOver,
+    claim,
+    nextDue: (sagas) =>
+      Effect.map(ask("nextDue", statements.nextDue, kindsOf(sagas)), ([row]) => Option.fromNullishOr(row?.["due"])),
+    find: (executionId) =>
+      !isStorable(executionId) ? Effect.succeedNone : Effect.map(
+        ask("find", statements.find, [executionId]),
+        ([row]) => Option.map(Option.fromNullishOr(row), toExecution)
+      ),
+    facts: (executionId, from) =>
+      !isStorable(executionId) ? Effect.succeed([]) : Effect.map(
+        ask("facts", statements.facts, [executionId, from]),
+        (rows) => rows.map(toFact)
+      ),
+    settled: (executionIds) =>
+      Effect.map(ask("settled", statements.settled, [executionIds.filter(isStorable)]), (rows) => rows.map(toExecution)),
+    list: ({ after, limit, saga, state }) =>
+      Effect.map(
+        ask("list", statements.list(saga !== undefined, state, after !== undefined), [
+          limit,
+          ...saga === undefined ? [] : [saga],
+          ...after === undefined ? [] : [after.startedAtMillis, after.executionId]
+        ]),
+        (rows) => rows.map(toExecution)
+      ),
+    send: ({ data, executionId, kind }) =>
+      !isStorable(executionId) ? Effect.succeed(false) : Effect.map(
+        ask("send", statements.send, [executionId, kind, data]),
+        (rows) => rows.length === 1
+      ),
+    signals: (lease) => Effect.map(ask("signals", statements.signals, [lease.id]), (rows) => rows.map(toSignal)),
+    define: ({ data, hash, saga, version }) =>
+      Effect.asVoid(ask("define", statements.define, [hash, saga, version, data])),
+    definition: (hash) =>
+      Effect.map(
+        ask("definition", statements.definition, [hash]),
+        ([row]) => Option.fromNullishOr(row?.["data"])
+      )
+  }
+}
+
+/** An array of numbers as PostgreSQL reads it: a driver would have to guess how wide they are. */
+const arrayOf = (numbers: ReadonlyArray<number | string>): string => `{${numbers.join()}}`
+
+const kindsOf = (sagas: ReadonlyArray<{ readonly saga: string; readonly version: number }>) => [
+  sagas.map(({ saga }) => saga),
+  sagas.map(({ version }) => version)
+]

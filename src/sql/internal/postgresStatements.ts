@@ -1,0 +1,235 @@
+/**
+ * What the journal says to PostgreSQL. A batch is one statement that commits by itself: it holds the row of its lease
+ * while it runs, so that whoever ends the lease waits for it and then nothing comes after it.
+ */
+import { liveStates, type Parts } from "./batch.ts"
+
+const isLive = `state IN (${liveStates.map((state) => `'${state}'`).join(", ")})`
+
+/** The columns of an execution as they are read: big integers as numbers. */
+const execution = `x.execution_id, x.saga, x.version, x.definition, x.state,
+  x.due_at_millis::float8 AS due_at_millis, x.started_at_millis::float8 AS started_at_millis,
+  x.updated_at_millis::float8 AS updated_at_millis, x.problem`
+
+const now = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+
+/** Which parts of a batch are not empty. */
+export type Variant = Readonly<Record<keyof Parts, boolean>>
+
+/** The statements on the tables with a prefix. Lease and epoch are the first two parameters of all that need a lease. */
+export const postgresStatements = (prefix: string) => {
+  const leases = `${prefix}leases`
+  const executions = `${prefix}executions`
+  const facts = `${prefix}facts`
+  const signals = `${prefix}signals`
+  const definitions = `${prefix}definitions`
+
+  /** The lease, held until the statement is over. Without a row nothing else happens. */
+  const holding = `lease AS MATERIALIZED (
+  SELECT id FROM ${leases} WHERE id = $1::bigint AND epoch = $2::bigint AND NOT ended FOR SHARE
+)`
+
+  /** The advisory lock that the holder of a lease keeps. */
+  const lockOf = (id: string) => `hashtextextended('${leases}'::regclass::oid || '/' || ${id}, 0)`
+
+  const lastSequence = `coalesce((SELECT max(f.sequence) FROM ${facts} f WHERE f.execution_id = x.execution_id), -1)`
+
+  /** Gives back a page of what ended leases own. `takeovers` is what becomes of their number. */
+  const giveBack = (takeovers: string) => `
+WITH page AS MATERIALIZED (
+  SELECT execution_id FROM ${executions} WHERE owner = ANY ($1::bigint[]) LIMIT $2 FOR UPDATE SKIP LOCKED
+),
+given AS (
+  UPDATE ${executions} x SET owner = NULL, clean = false, due_at_millis = CASE WHEN ${isLive} THEN 0 END,
+    takeovers = ${takeovers}
+  FROM page WHERE x.execution_id = page.execution_id
+  RETURNING 1
+)
+SELECT count(*)::int AS count FROM given`
+
+  return {
+    nextLease: `SELECT nextval('${leases}_id_seq')::float8 AS id`,
+
+    lock: `SELECT pg_try_advisory_lock(${lockOf("$1::text")}) AS locked`,
+
+    unlock: `SELECT pg_advisory_unlock(${lockOf("$1::text")})`,
+
+    acquire: `INSERT INTO ${leases} (id, name, epoch, ended, expires_at_millis)
+VALUES ($1::bigint, $2, 0, false, ${now} + $3::bigint)`,
+
+    renew: `UPDATE ${leases} SET expires_at_millis = ${now} + $3::bigint
+WHERE id = $1::bigint AND epoch = $2::bigint AND NOT ended RETURNING 1`,
+
+    end: `UPDATE ${leases} SET ended = true, epoch = epoch + 1
+WHERE id = $1::bigint AND epoch = $2::bigint AND NOT ended RETURNING 1`,
+
+    /** Whose holder has let go of its lock. The locks that are taken to find out are free again at once. */
+    unlocked: `SELECT id::text FROM ${leases}
+WHERE NOT ended AND id <> $1::bigint AND expires_at_millis > ${now}
+  AND pg_try_advisory_xact_lock(${lockOf("id::text")})`,
+
+    endDead: `WITH ${holding}
+UPDATE ${leases} l SET ended = true, epoch = l.epoch + 1 FROM lease
+WHERE NOT l.ended AND l.id <> lease.id AND CASE
+  WHEN l.expires_at_millis <= ${now} THEN true
+  WHEN l.id = ANY ($3::bigint[]) THEN pg_try_advisory_xact_lock(${lockOf("l.id::text")})
+  ELSE false
+END`,
+
+    ended: `SELECT id::text FROM ${leases} WHERE ended`,
+
+    giveBackTaken: giveBack(`CASE WHEN ${lastSequence} > x.claimed_sequence THEN 1 ELSE x.takeovers + 1 END`),
+
+    giveBackEnded: giveBack(`CASE WHEN ${lastSequence} > x.claimed_sequence THEN 0 ELSE x.takeovers END`),
+
+    forget: `DELETE FROM ${leases} l WHERE l.ended AND l.id = ANY ($1::bigint[])
+  AND NOT EXISTS (SELECT FROM ${executions} x WHERE x.owner = l.id)`,
+
+    /** Writes a batch. Parameters: lease, epoch, batch, then those of each part that is not empty. */
+    write: (has: Variant): string => {
+      let parameters = 3
+      const next = () => `$${++parameters}`
+      const columns = () => `unnest(${next()}::text[], ${next()}::int[], ${next()}::text[], ${next()}::text[])`
+      const expressions = [holding]
+      if (has.starts) {
+        expressions.push(`started AS (
+  INSERT INTO ${executions} (execution_id, saga, version, definition, state, due_at_millis, owner, clean,
+    started_at_millis, updated_at_millis, problem)
+  SELECT s."executionId", s.saga, s.version, s.definition, s.state, s.due, CASE WHEN s.owned THEN lease.id END, s.clean,
+    s."startedAt", s."updatedAt", s.problem
+  FROM lease, json_to_recordset(${next()}::text::json) AS s("executionId" text, saga text, version int, definition text,
+    state text, due bigint, owned boolean, clean boolean, "startedAt" bigint, "updatedAt" bigint, problem text)
+  ON CONFLICT (execution_id) DO NOTHING RETURNING execution_id
+)`)
+      }
+      let firstIds = ""
+      if (has.first) {
+        firstIds = `$${parameters + 1}::text[]`
+        const from = columns()
+        const gate = has.starts
+          ? `WHERE f.execution_id IN (SELECT execution_id FROM started) OR NOT f.execution_id = ANY (${next()}::text[])`
+          : ""
+        expressions.push(`first AS (
+  INSERT INTO ${facts} (execution_id, sequence, tag, data, lease, batch)
+  SELECT f.execution_id, f.sequence, f.tag, f.data, lease.id, $3::bigint
+  FROM lease, ${from} AS f(execution_id, sequence, tag, data) ${gate}
+  ON CONFLICT (execution_id, sequence) DO NOTHING RETURNING execution_id
+)`)
+      }
+      if (has.rest) {
+        expressions.push(`rest AS (
+  INSERT INTO ${facts} (execution_id, sequence, tag, data, lease, batch)
+  SELECT f.execution_id, f.sequence, f.tag, f.data, lease.id, $3::bigint
+  FROM lease, ${columns()} AS f(execution_id, sequence, tag, data)
+  WHERE f.execution_id IN (SELECT execution_id FROM first)
+)`)
+      }
+      if (has.updates) {
+        const written = has.first ? "u.\"executionId\" IN (SELECT execution_id FROM first)" : "false"
+        expressions.push(`updated AS (
+  UPDATE ${executions} x SET state = u.state,
+    due_at_millis = CASE WHEN u.${isLive} AND x.signal_count > u.signals THEN 0 ELSE u.due END,
+    owner = CASE WHEN u.released THEN NULL ELSE x.owner END,
+    clean = CASE WHEN u.released THEN u.clean ELSE x.clean END,
+    takeovers = CASE WHEN u.released THEN 0 ELSE x.takeovers END,
+    updated_at_millis = u."updatedAt", problem = u.problem
+  FROM lease, json_to_recordset(${next()}::text::json) AS u("executionId" text, state text, due bigint,
+    released boolean, clean boolean, signals int, "updatedAt" bigint, problem text, "hasFacts" boolean)
+  WHERE x.execution_id = u."executionId"
+    AND CASE WHEN u."hasFacts" THEN ${written} ELSE x.owner = lease.id END
+)`)
+      }
+      if (has.signals) {
+        const written = has.first
+          ? ` AND (g.execution_id IN (SELECT execution_id FROM first) OR NOT g.execution_id = ANY (${firstIds}))`
+          : ""
+        expressions.push(`answered AS (
+  DELETE FROM ${signals} g USING lease WHERE g.id = ANY (${next()}::bigint[])${written}
+)`)
+      }
+      const count = (name: string, isThere: boolean) =>
+        `${isThere ? `(SELECT count(*) FROM ${name})::int` : "0"} AS ${name}`
+      return `WITH ${expressions.join(",\n")}
+SELECT ${count("lease", true)}, ${count("started", has.starts)}, ${count("first", has.first)}`
+    },
+
+    /** Whose facts at these places were written by this batch. */
+    written: `SELECT f.execution_id FROM unnest($3::text[], $4::int[]) AS k(execution_id, sequence)
+JOIN ${facts} f ON f.execution_id = k.execution_id AND f.sequence = k.sequence
+WHERE f.lease = $1::bigint AND f.batch = $2::bigint`,
+
+    /** Takes what is due: lease, epoch, sagas, versions, now, limit, claim. Suspects have an index of their own. */
+    claim: (suspects: boolean) => `WITH ${holding},
+due AS MATERIALIZED (
+  SELECT w.execution_id FROM lease, unnest($3::text[], $4::int[]) AS s(saga, version), LATERAL (
+    SELECT x.execution_id, x.due_at_millis FROM ${executions} x
+    WHERE x.saga = s.saga AND x.version = s.version AND x.owner IS NULL AND x.${isLive}
+      AND x.due_at_millis <= $5::bigint AND x.takeovers ${suspects ? ">=" : "<"} 2
+    ORDER BY x.due_at_millis LIMIT $6::int FOR UPDATE SKIP LOCKED
+  ) w
+  ORDER BY w.due_at_millis LIMIT $6::int
+),
+claimed AS (
+  UPDATE ${executions} x SET owner = lease.id, claim = $7::int, claimed_sequence = ${lastSequence}
+  FROM lease, due WHERE x.execution_id = due.execution_id
+  RETURNING 1
+)
+SELECT count(*)::int AS count FROM claimed`,
+
+    /** Waits until every statement that holds the lease is over. */
+    settle: `SELECT id FROM ${leases} WHERE id = $1::bigint FOR UPDATE`,
+
+    /** What was claimed, with the signals at the same instant. */
+    claimed: `SELECT ${execution}, x.clean, x.takeovers, x.signal_count, g.id::float8 AS id, g.kind, g.data
+FROM ${executions} x LEFT JOIN ${signals} g ON g.execution_id = x.execution_id
+WHERE x.owner = $1::bigint AND x.claim >= $2::int
+ORDER BY x.due_at_millis, x.execution_id, g.id`,
+
+    factsOf: `SELECT execution_id, sequence, tag, data FROM ${facts}
+WHERE execution_id = ANY ($1::text[]) ORDER BY execution_id, sequence`,
+
+    nextDue: `SELECT min(w.due_at_millis)::float8 AS due FROM unnest($1::text[], $2::int[]) AS s(saga, version), LATERAL (
+  SELECT x.due_at_millis FROM ${executions} x
+  WHERE x.saga = s.saga AND x.version = s.version AND x.owner IS NULL AND x.${isLive} AND x.due_at_millis IS NOT NULL
+  ORDER BY x.due_at_millis LIMIT 1
+) w`,
+
+    find: `SELECT ${execution} FROM ${executions} x WHERE x.execution_id = $1`,
+
+    facts: `SELECT execution_id, sequence, tag, data FROM ${facts}
+WHERE execution_id = $1 AND sequence >= $2::int ORDER BY sequence`,
+
+    settled: `SELECT ${execution} FROM ${executions} x
+WHERE x.execution_id = ANY ($1::text[]) AND NOT x.${isLive}`,
+
+    /** The conditions are part of the text: only so the planner knows that a partial index holds what is asked for. */
+    list: (saga: boolean, state: string | undefined, after: boolean) => {
+      let parameters = 1
+      const next = () => `$${++parameters}`
+      const conditions = [
+        ...saga ? [`x.saga = ${next()}`] : [],
+        ...state === undefined ? [] : [`x.state = '${state}'`],
+        ...state !== undefined && liveStates.some((live) => live === state) ? [`x.${isLive}`] : [],
+        ...after ? [`(x.started_at_millis, x.execution_id) > (${next()}::bigint, ${next()}::text COLLATE "C")`] : []
+      ]
+      return `SELECT ${execution} FROM ${executions} x ${conditions.length > 0 ? `WHERE ${conditions.join(" AND ")}` : ""}
+ORDER BY x.started_at_millis, x.execution_id LIMIT $1::int`
+    },
+
+    /** The row stays locked until the signal is there, so that no owner gives it back in between without seeing either. */
+    send: `WITH live AS (
+  UPDATE ${executions} SET signal_count = signal_count + 1, due_at_millis = 0
+  WHERE execution_id = $1 AND ${isLive} RETURNING execution_id
+)
+INSERT INTO ${signals} (execution_id, kind, data, sent_at_millis) SELECT execution_id, $2, $3, ${now} FROM live RETURNING 1`,
+
+    signals: `SELECT g.id::float8 AS id, g.execution_id, g.kind, g.data
+FROM ${signals} g JOIN ${executions} x ON x.execution_id = g.execution_id
+WHERE x.owner = $1::bigint ORDER BY g.id`,
+
+    define: `INSERT INTO ${definitions} (hash, saga, version, data) VALUES ($1, $2, $3::int, $4)
+ON CONFLICT (hash) DO NOTHING`,
+
+    definition: `SELECT data FROM ${definitions} WHERE hash = $1`
+  }
+}
