@@ -1,9 +1,19 @@
 /**
  * The journal on PostgreSQL.
  */
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { BatchRefused, type Journal, JournalUnavailable, type Lease, type Written } from "../../Journal.ts"
+import {
+  BatchRefused,
+  type ClaimOptions,
+  type FactRecord,
+  type Journal,
+  JournalUnavailable,
+  type Lease,
+  type Written
+} from "../../Journal.ts"
 import { isStorable, partsOf, readable, unstorableIn } from "./batch.ts"
 import { type Database, liveClock, refusedOr, type Row } from "./database.ts"
 import { type LeaseLock, takeLock } from "./postgresLock.ts"
@@ -14,7 +24,7 @@ import { toClaimed, toExecution, toFact, toSignal } from "./rows.ts"
 const page = 500
 
 /** How long a lock must be free before its holder counts as dead: a holder whose session was cut takes another one. */
-const deathMillis = 1_500
+const deathDelay = Duration.millis(1_500)
 
 const leaseLost: Written = { _tag: "LeaseLost" }
 const committed: Written = { _tag: "Committed", missing: [] }
@@ -86,18 +96,9 @@ export const makePostgres = (database: Database, prefix: string, locks: boolean)
     let text = variants.get(key)
     if (text === undefined) variants.set(key, text = statements.write(has))
     const params: Array<unknown> = [lease.id, lease.epoch, batch.id]
-    const column = <K extends "executionId" | "sequence" | "tag" | "data">(facts: typeof first, name: K) =>
-      facts.map((fact) => fact[name])
-    const columns = (facts: typeof first) => [
-      column(facts, "executionId"),
-      column(facts, "sequence"),
-      column(facts, "tag"),
-      column(facts, "data")
-    ]
-    const ids = columns(first)[0]!
     if (has.starts) params.push(JSON.stringify(starts))
     if (has.first) params.push(...columns(first))
-    if (has.first && has.starts) params.push(starts.map(({ executionId }) => executionId))
+    if (has.first && has.starts) params.push(column(starts, "executionId"))
     if (has.rest) params.push(...columns(rest))
     if (has.updates) params.push(JSON.stringify(updates))
     if (has.signals) params.push(arrayOf(signals))
@@ -108,15 +109,16 @@ export const makePostgres = (database: Database, prefix: string, locks: boolean)
     }
     if (row["started"] === starts.length && row["first"] === first.length) return committed
     // Somebody else was first, or this batch itself, whose answer was lost.
-    const own = yield* ask("write", statements.written, [lease.id, batch.id, ids, column(first, "sequence")])
-    const others = new Set([...starts, ...first].map(({ executionId }) => executionId))
+    const places = [column(first, "executionId"), column(first, "sequence")]
+    const own = yield* ask("write", statements.written, [lease.id, batch.id, ...places])
+    const others = new Set(column([...starts, ...first], "executionId"))
     for (const { execution_id } of own) others.delete(execution_id)
     return others.size === 0 ? committed : { _tag: "Committed", missing: [...others] }
   })
 
   const takeOver: Journal["takeOver"] = Effect.fnUntraced(function*({ epoch, id }) {
     const unlocked = locks ? yield* ask("takeOver", statements.unlocked, [id]) : []
-    if (unlocked.length > 0) yield* liveClock.sleep(deathMillisOf)
+    if (unlocked.length > 0) yield* liveClock.sleep(deathDelay)
     yield* ask("takeOver", statements.endDead, [id, epoch, arrayOf(unlocked.map((row) => row["id"]))])
     // Those whose taker has died in between are here too.
     const ended = yield* ask("takeOver", statements.ended)
@@ -181,7 +183,10 @@ export const makePostgres = (database: Database, prefix: string, locks: boolean)
         (rows) => rows.map(toFact)
       ),
     settled: (executionIds) =>
-      Effect.map(ask("settled", statements.settled, [executionIds.filter(isStorable)]), (rows) => rows.map(toExecution)),
+      Effect.map(
+        ask("settled", statements.settled, [executionIds.filter(isStorable)]),
+        (rows) => rows.map(toExecution)
+      ),
     list: ({ after, limit, saga, state }) =>
       Effect.map(
         ask("list", statements.list(saga !== undefined, state, after !== undefined), [
@@ -207,10 +212,23 @@ export const makePostgres = (database: Database, prefix: string, locks: boolean)
   }
 }
 
+const column = <A, K extends keyof A>(records: ReadonlyArray<A>, name: K): Array<A[K]> =>
+  records.map((record) => record[name])
+
+const columns = (facts: ReadonlyArray<FactRecord>) => [
+  column(facts, "executionId"),
+  column(facts, "sequence"),
+  column(facts, "tag"),
+  column(facts, "data")
+]
+
+/** A pool with one connection has none left beside the lock. */
+const needsTwo = (cause: unknown): unknown =>
+  Cause.isTimeoutError(cause)
+    ? new Error(`${cause.message}. An engine keeps one connection for its lock: give the pool at least two`)
+    : cause
+
 /** An array of numbers as PostgreSQL reads it: a driver would have to guess how wide they are. */
 const arrayOf = (numbers: ReadonlyArray<number | string>): string => `{${numbers.join()}}`
 
-const kindsOf = (sagas: ReadonlyArray<{ readonly saga: string; readonly version: number }>) => [
-  sagas.map(({ saga }) => saga),
-  sagas.map(({ version }) => version)
-]
+const kindsOf = (sagas: ClaimOptions["sagas"]) => [column(sagas, "saga"), column(sagas, "version")]

@@ -79,10 +79,13 @@ export const takeLock = (
       }
       const id = opened[1]
       let session: Session | undefined = opened[0]
-      yield* Scope.addFinalizer(scope, Effect.suspend(() => {
-        if (session === undefined) return Effect.void
-        return Effect.andThen(Effect.ignore(ask(session, statements.unlock, [String(id)])), close(session))
-      }))
+      yield* Scope.addFinalizer(
+        scope,
+        Effect.suspend(() => {
+          if (session === undefined) return Effect.void
+          return Effect.andThen(Effect.ignore(ask(session, statements.unlock, [String(id)])), close(session))
+        })
+      )
 
       const reopen = Effect.uninterruptibleMask((restore) =>
         Effect.map(

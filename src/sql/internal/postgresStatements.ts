@@ -159,7 +159,8 @@ JOIN ${facts} f ON f.execution_id = k.execution_id AND f.sequence = k.sequence
 WHERE f.lease = $1::bigint AND f.batch = $2::bigint`,
 
     /** Takes what is due: lease, epoch, sagas, versions, now, limit, claim. Suspects have an index of their own. */
-    claim: (suspects: boolean) => `WITH ${holding},
+    claim: (suspects: boolean) =>
+      `WITH ${holding},
 due AS MATERIALIZED (
   SELECT w.execution_id FROM lease, unnest($3::text[], $4::int[]) AS s(saga, version), LATERAL (
     SELECT x.execution_id, x.due_at_millis FROM ${executions} x
@@ -188,7 +189,8 @@ ORDER BY x.due_at_millis, x.execution_id, g.id`,
     factsOf: `SELECT execution_id, sequence, tag, data FROM ${facts}
 WHERE execution_id = ANY ($1::text[]) ORDER BY execution_id, sequence`,
 
-    nextDue: `SELECT min(w.due_at_millis)::float8 AS due FROM unnest($1::text[], $2::int[]) AS s(saga, version), LATERAL (
+    nextDue:
+      `SELECT min(w.due_at_millis)::float8 AS due FROM unnest($1::text[], $2::int[]) AS s(saga, version), LATERAL (
   SELECT x.due_at_millis FROM ${executions} x
   WHERE x.saga = s.saga AND x.version = s.version AND x.owner IS NULL AND x.${isLive} AND x.due_at_millis IS NOT NULL
   ORDER BY x.due_at_millis LIMIT 1
@@ -212,7 +214,9 @@ WHERE x.execution_id = ANY ($1::text[]) AND NOT x.${isLive}`,
         ...state !== undefined && liveStates.some((live) => live === state) ? [`x.${isLive}`] : [],
         ...after ? [`(x.started_at_millis, x.execution_id) > (${next()}::bigint, ${next()}::text COLLATE "C")`] : []
       ]
-      return `SELECT ${execution} FROM ${executions} x ${conditions.length > 0 ? `WHERE ${conditions.join(" AND ")}` : ""}
+      return `SELECT ${execution} FROM ${executions} x ${
+        conditions.length > 0 ? `WHERE ${conditions.join(" AND ")}` : ""
+      }
 ORDER BY x.started_at_millis, x.execution_id LIMIT $1::int`
     },
 

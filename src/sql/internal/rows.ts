@@ -35,7 +35,10 @@ export const toSignal = (row: Row): SignalRecord => ({
 
 /** Executions with one row for each of their signals, at least one, and the facts of all of them. */
 export const toClaimed = (rows: ReadonlyArray<Row>, factRows: ReadonlyArray<Row>): ReadonlyArray<Claimed> => {
-  const found = new Map<string, Claimed & { readonly facts: Array<FactRecord>; readonly signals: Array<SignalRecord> }>()
+  const found = new Map<
+    string,
+    Claimed & { readonly facts: Array<FactRecord>; readonly signals: Array<SignalRecord> }
+  >()
   for (const row of rows) {
     let claimed = found.get(row["execution_id"])
     if (claimed === undefined) {

@@ -1,0 +1,211 @@
+/**
+ * The journal on SQLite. Whatever is more than one statement is one transaction, which has the file for itself.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type { SqlError } from "effect/sql/SqlError"
+import { BatchRefused, type ExecutionRecord, type Journal, type Lease, type Written } from "../../Journal.ts"
+import type { EngineLock } from "../EngineLock.ts"
+import { isStorable, partsOf, readable, unstorableIn } from "./batch.ts"
+import { type Database, refusedOr, type Row } from "./database.ts"
+import { toClaimed, toExecution, toFact, toSignal } from "./rows.ts"
+import { sqliteStatements } from "./sqliteStatements.ts"
+
+/** How many executions are given back at once. */
+const page = 500
+
+const leaseLost: Written = { _tag: "LeaseLost" }
+const committed: Written = { _tag: "Committed", missing: [] }
+
+/** What this process knows of a lease it holds. */
+interface Holding {
+  /** The number of the next claim, and of the first one whose executions may not have arrived. */
+  claim: number
+  unsure: number | undefined
+}
+
+/** Makes the journal. With a lock, who holds it knows that every other lease is of the dead. */
+export const makeSqlite = (
+  database: Database,
+  prefix: string,
+  engineLock: Option.Option<EngineLock["Service"]>
+): Journal => {
+  const statements = sqliteStatements(prefix)
+  const held = new Map<number, Holding>()
+  const isAlone = Option.isSome(engineLock)
+
+  const query = (text: string, ...params: ReadonlyArray<unknown>): Effect.Effect<ReadonlyArray<Row>, SqlError> =>
+    database.sql.unsafe<Row>(text, params)
+  const ask = (operation: string, text: string, ...params: ReadonlyArray<unknown>) =>
+    database.run(operation, query(text, ...params))
+  const atOnce = <A>(operation: string, effect: Effect.Effect<A, SqlError>) =>
+    database.run(operation, database.sql.withTransaction(effect))
+
+  const holds = ({ epoch, id }: Lease) => Effect.map(query(statements.lease, id, epoch), (rows) => rows.length === 1)
+
+  const giveBack = Effect.fnUntraced(function*(operation: string, ids: string, text: string) {
+    let count = 0
+    while (true) {
+      const given = yield* ask(operation, text, ids, page)
+      count += given.length
+      if (given.length < page) break
+    }
+    yield* ask(operation, statements.forget, ids)
+    return count
+  })
+
+  const acquire: Journal["acquire"] = Effect.fnUntraced(function*({ leaseMillis, name }) {
+    if (Option.isSome(engineLock)) yield* engineLock.value.acquire
+    return yield* Effect.acquireRelease(
+      Effect.map(ask("acquire", statements.acquire, readable(name), Math.ceil(leaseMillis)), ([row]): Lease => {
+        held.set(row!["id"], { claim: 1, unsure: undefined })
+        return { id: row!["id"], epoch: 0 }
+      }),
+      ({ id }) => Effect.sync(() => held.delete(id))
+    )
+  })
+
+  const write: Journal["write"] = Effect.fnUntraced(function*(lease, batch) {
+    const parts = partsOf(batch)
+    const refusal = unstorableIn(parts)
+    if (refusal !== undefined) return yield* new BatchRefused({ cause: new Error(refusal) })
+    const { first, rest, signals, starts, updates } = parts
+    const ids = (records: ReadonlyArray<{ readonly executionId: string }>) =>
+      JSON.stringify(records.map(({ executionId }) => executionId))
+
+    const writing = Effect.gen(function*() {
+      if (!(yield* holds(lease))) return leaseLost
+      const missing = new Set<string>()
+      const isMine = ({ executionId }: { readonly executionId: string }) => !missing.has(executionId)
+      if (starts.length > 0) {
+        for (const row of yield* query(statements.taken, ids(starts))) missing.add(row["execution_id"])
+        yield* query(statements.start, lease.id, JSON.stringify(starts.filter(isMine)))
+      }
+      if (first.length > 0) {
+        const free = first.filter(isMine)
+        yield* query(statements.fact, lease.id, batch.id, JSON.stringify(free))
+        const count: number = (yield* query(statements.changes))[0]!["count"]
+        if (count < first.length) {
+          // Somebody else was first, or this batch itself, whose answer was lost.
+          const own = yield* query(statements.written, JSON.stringify(first), lease.id, batch.id)
+          for (const { executionId } of first) missing.add(executionId)
+          for (const { execution_id } of own) missing.delete(execution_id)
+          if (own.length > count) return withMissing(missing)
+        }
+        if (rest.length > 0) yield* query(statements.fact, lease.id, batch.id, JSON.stringify(rest.filter(isMine)))
+      }
+      if (updates.length > 0) yield* query(statements.update, JSON.stringify(updates.filter(isMine)), lease.id)
+      if (signals.length > 0) {
+        yield* query(statements.answer, JSON.stringify(signals), JSON.stringify(Array.from(missing)))
+      }
+      return withMissing(missing)
+    })
+    return yield* Effect.mapError(atOnce("write", writing), refusedOr)
+  })
+
+  const claim: Journal["claim"] = Effect.fnUntraced(function*(lease, { limit, nowMillis, sagas, suspects }) {
+    const holding = held.get(lease.id)
+    if (holding === undefined) return []
+    const number = holding.claim++
+    // A claim without an answer may have taken executions of which nobody here knows: they come with this one.
+    const from = holding.unsure ??= number
+    const claiming = Effect.gen(function*() {
+      if (!(yield* holds(lease))) return []
+      const due: Array<Row> = []
+      for (const { saga, version } of sagas) {
+        due.push(...yield* query(statements.due(suspects), saga, version, Math.trunc(nowMillis), limit))
+      }
+      due.sort((a, b) => a["due_at_millis"] - b["due_at_millis"])
+      const numbers = due.slice(0, limit).map((row) => row["number"])
+      if (numbers.length === 0 && from === number) return []
+      yield* query(statements.claim, lease.id, number, JSON.stringify(numbers))
+      return toClaimed(
+        yield* query(statements.claimed, lease.id, from),
+        yield* query(statements.claimedFacts, lease.id, from)
+      )
+    })
+    const claimed = yield* atOnce("claim", claiming)
+    holding.unsure = undefined
+    return claimed
+  })
+
+  const records = (rows: ReadonlyArray<Row>): ReadonlyArray<ExecutionRecord> => rows.map(toExecution)
+
+  return {
+    shared: true,
+    acquire,
+    renew: ({ epoch, id }, leaseMillis) =>
+      Effect.map(ask("renew", statements.renew, Math.ceil(leaseMillis), id, epoch), (rows) => {
+        if (rows.length === 0) held.delete(id)
+        return rows.length === 1
+      }),
+    end: ({ epoch, id }) =>
+      Effect.flatMap(ask("end", statements.end, id, epoch), (rows) => {
+        held.delete(id)
+        return rows.length === 0 ? Effect.void : giveBack("end", JSON.stringify([id]), statements.giveBackEnded)
+      }),
+    write,
+    takeOver: (lease) =>
+      Effect.gen(function*() {
+        const ended = yield* atOnce(
+          "takeOver",
+          Effect.gen(function*() {
+            if (yield* holds(lease)) yield* query(statements.endDead, lease.id, isAlone ? 1 : 0)
+            // Those whose taker has died in between are here too.
+            return yield* query(statements.ended)
+          })
+        )
+        if (ended.length === 0) return 0
+        return yield* giveBack("takeOver", JSON.stringify(ended.map((row) => row["id"])), statements.giveBackTaken)
+      }),
+    claim,
+    nextDue: (sagas) =>
+      Effect.map(
+        Effect.forEach(sagas, ({ saga, version }) => ask("nextDue", statements.nextDue, saga, version)),
+        (found) => {
+          const dues = found.flatMap((rows) => rows.map((row): number => row["due_at_millis"]))
+          return dues.length === 0 ? Option.none() : Option.some(Math.min(...dues))
+        }
+      ),
+    find: (executionId) =>
+      !isStorable(executionId) ? Effect.succeedNone : Effect.map(
+        ask("find", statements.find, executionId),
+        ([row]) => Option.map(Option.fromNullishOr(row), toExecution)
+      ),
+    facts: (executionId, from) =>
+      !isStorable(executionId) ? Effect.succeed([]) : Effect.map(
+        ask("facts", statements.facts, executionId, from),
+        (rows) => rows.map(toFact)
+      ),
+    settled: (executionIds) =>
+      Effect.map(ask("settled", statements.settled, JSON.stringify(executionIds.filter(isStorable))), records),
+    list: ({ after, limit, saga, state }) =>
+      Effect.map(
+        ask(
+          "list",
+          statements.list(saga !== undefined, state, after !== undefined),
+          ...saga === undefined ? [] : [saga],
+          ...after === undefined ? [] : [after.startedAtMillis, after.executionId],
+          limit
+        ),
+        records
+      ),
+    send: ({ data, executionId, kind }) =>
+      !isStorable(executionId) ? Effect.succeed(false) : atOnce(
+        "send",
+        Effect.gen(function*() {
+          const found = yield* query(statements.awake, executionId)
+          if (found.length === 1) yield* query(statements.send, executionId, kind, data)
+          return found.length === 1
+        })
+      ),
+    signals: ({ id }) => Effect.map(ask("signals", statements.signals, id), (rows) => rows.map(toSignal)),
+    define: ({ data, hash, saga, version }) =>
+      Effect.asVoid(ask("define", statements.define, hash, saga, version, data)),
+    definition: (hash) =>
+      Effect.map(ask("definition", statements.definition, hash), ([row]) => Option.fromNullishOr(row?.["data"]))
+  }
+}
+
+const withMissing = (missing: ReadonlySet<string>): Written =>
+  missing.size === 0 ? committed : { _tag: "Committed", missing: Array.from(missing) }

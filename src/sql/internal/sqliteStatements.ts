@@ -1,0 +1,147 @@
+/**
+ * What the journal says to SQLite. Lists travel as one JSON text, so that a statement stays the same for any number.
+ */
+import { liveStates } from "./batch.ts"
+
+const isLive = `state IN (${liveStates.map((state) => `'${state}'`).join(", ")})`
+
+const execution = `x.execution_id, x.saga, x.version, x.definition, x.state, x.due_at_millis, x.started_at_millis,
+  x.updated_at_millis, x.problem`
+
+const now = "CAST(unixepoch('now', 'subsec') * 1000 AS INTEGER)"
+
+const listed = "(SELECT value FROM json_each(?))"
+
+/** The statements on the tables with a prefix. */
+export const sqliteStatements = (prefix: string) => {
+  const leases = `${prefix}leases`
+  const executions = `${prefix}executions`
+  const facts = `${prefix}facts`
+  const signals = `${prefix}signals`
+  const definitions = `${prefix}definitions`
+
+  const lastSequence = `coalesce((SELECT max(f.sequence) FROM ${facts} f WHERE f.number = x.number), -1)`
+
+  const fact = "x.execution_id, f.sequence, f.tag, f.data"
+
+  /** Gives back a page of what ended leases own. `takeovers` is what becomes of their number. */
+  const giveBack = (takeovers: string) =>
+    `UPDATE ${executions} AS x
+SET owner = NULL, clean = 0, due_at_millis = CASE WHEN ${isLive} THEN 0 END, takeovers = ${takeovers}
+WHERE x.number IN (SELECT number FROM ${executions} WHERE owner IN ${listed} LIMIT ?)
+RETURNING 1`
+
+  return {
+    lease: `SELECT 1 FROM ${leases} WHERE id = ? AND epoch = ? AND NOT ended`,
+
+    acquire: `INSERT INTO ${leases} (name, epoch, ended, expires_at_millis) VALUES (?, 0, 0, ${now} + ?) RETURNING id`,
+
+    renew: `UPDATE ${leases} SET expires_at_millis = ${now} + ? WHERE id = ? AND epoch = ? AND NOT ended RETURNING 1`,
+
+    end: `UPDATE ${leases} SET ended = 1, epoch = epoch + 1 WHERE id = ? AND epoch = ? AND NOT ended RETURNING 1`,
+
+    endDead: `UPDATE ${leases} SET ended = 1, epoch = epoch + 1
+WHERE NOT ended AND id <> ? AND (? OR expires_at_millis <= ${now})`,
+
+    ended: `SELECT id FROM ${leases} WHERE ended`,
+
+    giveBackTaken: giveBack(`CASE WHEN ${lastSequence} > x.claimed_sequence THEN 1 ELSE x.takeovers + 1 END`),
+
+    giveBackEnded: giveBack(`CASE WHEN ${lastSequence} > x.claimed_sequence THEN 0 ELSE x.takeovers END`),
+
+    forget: `DELETE FROM ${leases} WHERE ended AND id IN ${listed}
+AND NOT EXISTS (SELECT 1 FROM ${executions} x WHERE x.owner = ${leases}.id)`,
+
+    taken: `SELECT execution_id FROM ${executions} WHERE execution_id IN ${listed}`,
+
+    start: `INSERT INTO ${executions} (execution_id, saga, version, definition, state, due_at_millis, owner, clean,
+  started_at_millis, updated_at_millis, problem)
+SELECT s.value->>'executionId', s.value->>'saga', s.value->>'version', s.value->>'definition', s.value->>'state',
+  s.value->>'due', CASE WHEN s.value->>'owned' THEN ? END, s.value->>'clean', s.value->>'startedAt',
+  s.value->>'updatedAt', s.value->>'problem'
+FROM json_each(?) s`,
+
+    /** The order of a cross join is kept: each fact looks its execution up. */
+    fact: `INSERT INTO ${facts} (number, sequence, tag, data, lease, batch)
+SELECT x.number, f.value->>'sequence', f.value->>'tag', f.value->>'data', ?, ?
+FROM json_each(?) f CROSS JOIN ${executions} x ON x.execution_id = f.value->>'executionId' WHERE true
+ON CONFLICT (number, sequence) DO NOTHING`,
+
+    changes: "SELECT changes() AS count",
+
+    /** Whose facts at these places were written by this batch. */
+    written: `SELECT x.execution_id FROM json_each(?) k
+CROSS JOIN ${executions} x ON x.execution_id = k.value->>'executionId'
+CROSS JOIN ${facts} f ON f.number = x.number AND f.sequence = k.value->>'sequence'
+WHERE f.lease = ? AND f.batch = ?`,
+
+    update: `UPDATE ${executions} AS x SET state = u.value->>'state',
+  due_at_millis = CASE WHEN u.value->>${
+      isLive.replace("state", "'state'")
+    } AND x.signal_count > u.value->>'signals' THEN 0
+    ELSE u.value->>'due' END,
+  owner = CASE WHEN u.value->>'released' THEN NULL ELSE x.owner END,
+  clean = CASE WHEN u.value->>'released' THEN u.value->>'clean' ELSE x.clean END,
+  takeovers = CASE WHEN u.value->>'released' THEN 0 ELSE x.takeovers END,
+  updated_at_millis = u.value->>'updatedAt', problem = u.value->>'problem'
+FROM json_each(?) u
+WHERE x.execution_id = u.value->>'executionId' AND (u.value->>'hasFacts' OR x.owner = ?)`,
+
+    answer: `DELETE FROM ${signals} WHERE id IN ${listed} AND execution_id NOT IN ${listed}`,
+
+    /** Suspects have an index of their own. */
+    due: (suspects: boolean) =>
+      `SELECT number, due_at_millis FROM ${executions}
+WHERE saga = ? AND version = ? AND owner IS NULL AND ${isLive} AND due_at_millis <= ?
+  AND takeovers ${suspects ? ">=" : "<"} 2
+ORDER BY due_at_millis LIMIT ?`,
+
+    claim: `UPDATE ${executions} AS x SET owner = ?, claim = ?, claimed_sequence = ${lastSequence}
+WHERE x.number IN ${listed}`,
+
+    claimed: `SELECT ${execution}, x.clean, x.takeovers, x.signal_count, g.id, g.kind, g.data
+FROM ${executions} x LEFT JOIN ${signals} g ON g.execution_id = x.execution_id
+WHERE x.owner = ? AND x.claim >= ? ORDER BY x.due_at_millis, x.execution_id, g.id`,
+
+    claimedFacts: `SELECT ${fact} FROM ${executions} x JOIN ${facts} f ON f.number = x.number
+WHERE x.owner = ? AND x.claim >= ? ORDER BY f.number, f.sequence`,
+
+    nextDue: `SELECT due_at_millis FROM ${executions}
+WHERE saga = ? AND version = ? AND owner IS NULL AND ${isLive} AND due_at_millis IS NOT NULL
+ORDER BY due_at_millis LIMIT 1`,
+
+    find: `SELECT ${execution} FROM ${executions} x WHERE x.execution_id = ?`,
+
+    facts: `SELECT ${fact} FROM ${executions} x JOIN ${facts} f ON f.number = x.number
+WHERE x.execution_id = ? AND f.sequence >= ? ORDER BY f.sequence`,
+
+    settled: `SELECT ${execution} FROM ${executions} x WHERE x.execution_id IN ${listed} AND NOT x.${isLive}`,
+
+    /** The conditions are part of the text: only so SQLite knows that a partial index holds what is asked for. */
+    list: (saga: boolean, state: string | undefined, after: boolean) => {
+      const conditions = [
+        ...saga ? ["x.saga = ?"] : [],
+        ...state === undefined ? [] : [`x.state = '${state}'`],
+        ...state !== undefined && liveStates.some((live) => live === state) ? [`x.${isLive}`] : [],
+        ...after ? ["(x.started_at_millis, x.execution_id) > (?, ?)"] : []
+      ]
+      return `SELECT ${execution} FROM ${executions} x ${
+        conditions.length > 0 ? `WHERE ${conditions.join(" AND ")}` : ""
+      }
+ORDER BY x.started_at_millis, x.execution_id LIMIT ?`
+    },
+
+    /** Counts a signal and makes its execution claimable, if it goes on. */
+    awake: `UPDATE ${executions} SET signal_count = signal_count + 1, due_at_millis = 0
+WHERE execution_id = ? AND ${isLive} RETURNING 1`,
+
+    send: `INSERT INTO ${signals} (execution_id, kind, data, sent_at_millis) VALUES (?, ?, ?, ${now})`,
+
+    signals: `SELECT g.id, g.execution_id, g.kind, g.data FROM ${signals} g
+CROSS JOIN ${executions} x ON x.execution_id = g.execution_id WHERE x.owner = ? ORDER BY g.id`,
+
+    define: `INSERT INTO ${definitions} (hash, saga, version, data) VALUES (?, ?, ?, ?) ON CONFLICT (hash) DO NOTHING`,
+
+    definition: `SELECT data FROM ${definitions} WHERE hash = ?`
+  }
+}
