@@ -4,6 +4,7 @@ export default defineConfig({
   resolve: { tsconfigPaths: true },
   test: {
     include: ["test/**/*.test.ts"],
+    globalSetup: ["test/sql/postgresSetup.ts"],
     maxWorkers: "100%",
     testTimeout: 30_000
   }

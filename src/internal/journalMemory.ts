@@ -274,8 +274,9 @@ class Store {
   signals(lease: Lease): ReadonlyArray<SignalRecord> {
     const holder = this.#holder(lease)
     if (holder === undefined || this.#signals.size === 0) return []
-    const rows = new Set(this.#signals.values())
-    return [...rows].filter((row) => row.owner === holder).flatMap((row) => row.signals)
+    return Array.from(this.#signals).flatMap(([id, row]) =>
+      row.owner === holder ? row.signals.filter((signal) => signal.id === id) : []
+    )
   }
 
   #holder({ epoch, id }: Lease): Holder | undefined {

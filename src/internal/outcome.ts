@@ -43,6 +43,8 @@ export const endingOf = (executionId: string, facts: ReadonlyArray<SagaEvent>): 
         failed = fact.failed
     }
   }
+  // What happened first where the cause came from is the cause: a step, or the first way of an `orElse`.
+  const origin = failures.findIndex(({ path }) => path === failed || path.startsWith(`${failed}/first/`))
   return {
     _tag: "Compensated",
     executionId,
@@ -50,9 +52,8 @@ export const endingOf = (executionId: string, facts: ReadonlyArray<SagaEvent>): 
     compensated,
     uncertain: last.uncertain.flatMap((path) => uncertain.get(path) ?? []),
     others: failures
-      .filter(({ cause, path }) =>
-        path !== failed && !path.startsWith(`${failed}/first/`) && !Cause.hasInterruptsOnly(cause)
-        && !fellBack.some((way) => path.startsWith(way))
+      .filter(({ cause, path }, index) =>
+        index !== origin && !Cause.hasInterruptsOnly(cause) && !fellBack.some((way) => path.startsWith(way))
       )
       .map(({ attempts, cause, path }) => ({ path, attempts, cause }))
   }

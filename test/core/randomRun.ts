@@ -4,6 +4,7 @@ import { Clock, Effect, Logger, Option, Schedule, Schema } from "effect"
 import type { SagaEvent } from "effect-saga"
 import { Saga, SagaObserver } from "effect-saga"
 import { TestClock } from "effect/testing"
+import { alive } from "../engine/process.ts"
 import type { Attempt, Body, Fork, Leaf, Node, Script, Tries } from "./randomSaga.ts"
 import { never } from "./randomSaga.ts"
 
@@ -84,7 +85,9 @@ class World {
 export type Executor = (
   saga: RandomSaga,
   /** What the saga itself said of being stuck, when it is asked. */
-  stuck: () => Saga.Stuck["error"] | undefined
+  stuck: () => Saga.Stuck["error"] | undefined,
+  /** Where the facts are put that a journal holds, in place of those that an observer was told. */
+  recorded: (facts: ReadonlyArray<SagaEvent>) => void
 ) => Effect.Effect<Saga.Outcome<unknown, unknown>>
 
 const inFiber: Executor = (saga) => Saga.outcome(saga, "")
@@ -111,7 +114,14 @@ export const run = (
     )
     const saga = onStuck(new Builder(world, script).saga("Random", body)) as RandomSaga
     const outcome = Effect.provide(
-      execute(saga, () => stuck),
+      execute(saga, () => stuck, (events) => {
+        // Later than all that happened until then.
+        const lineOf = (event: SagaEvent) => {
+          const line = world.ledger.findIndex((line) => Number.parseInt(line, 10) > event.atMillis)
+          return line === -1 ? world.ledger.length : line
+        }
+        facts.splice(0, facts.length, ...events.map((event) => ({ event, line: lineOf(event) })))
+      }),
       SagaObserver.layer(observed ? [observer] : [])
     )
     const fiber = yield* Effect.forkDetach(outcome, { startImmediately: true })
@@ -221,10 +231,10 @@ class Builder {
         world.write(`act ${path}#${attempt}`)
         world.expect(`what ${path} sees`, Object.keys(state).sort().join(), seen)
         world.expectKey(path, idempotencyKey)
-        const apply = Effect.sync(() => {
+        const apply = alive(Effect.sync(() => {
           world.apply(idempotencyKey)
           world.write(`done ${path}#${attempt}`)
-        })
+        }))
         return Effect.as(perform(this.#script.attempt(path, leaf, attempt), apply, name), path)
       },
       ...(leaf.retry.times > 0
@@ -267,7 +277,7 @@ class Builder {
         if (typeof given !== "string" && given._tag === "Succeeded") {
           world.expect(`the result of ${path}`, given.result, path)
         }
-        const apply = Effect.sync(() => world.write(`undone ${path}#${attempt}`))
+        const apply = alive(Effect.sync(() => world.write(`undone ${path}#${attempt}`)))
         return perform(this.#script.undo(path, leaf, attempt), apply, leaf.name)
       },
       ...(leaf.undoRetry === undefined ? {} : { compensationRetry: scheduleOf(leaf.undoRetry) }),

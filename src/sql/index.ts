@@ -1,0 +1,8 @@
+/**
+ * Sagas in a SQL database: their journal. The client for SQLite on Node has an entry of its own, `effect-saga/sql/NodeSqlite`.
+ *
+ * @since 0.1.0
+ */
+export * from "./EngineLock.ts"
+export * as SqlSagaJournal from "./SqlSagaJournal.ts"
+export * as SqlSagaEngine from "./SqlSagaEngine.ts"
