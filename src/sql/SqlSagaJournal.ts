@@ -7,6 +7,7 @@ import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
 import * as SqlClient from "effect/sql/SqlClient"
 import { type Journal, JournalUnavailable, SagaJournal } from "../SagaJournal.ts"
 import { EngineLock } from "./EngineLock.ts"
@@ -127,7 +128,7 @@ const prepare = Effect.fnUntraced(function*({ apart, sql }: Database, prefix: st
  * @category constructors
  * @since 0.1.0
  */
-export const make = (options: Options = {}): Effect.Effect<Journal, OpenError, SqlClient.SqlClient> => {
+export const make = (options: Options = {}): Effect.Effect<Journal, OpenError, SqlClient.SqlClient | Scope.Scope> => {
   const prefix = prefixOf(options)
   const timeout = Duration.fromInputUnsafe(options.statementTimeout ?? "3 seconds")
   return Effect.gen(function*() {
@@ -136,7 +137,7 @@ export const make = (options: Options = {}): Effect.Effect<Journal, OpenError, S
     return dialect === "sqlite"
       ? makeSqlite(database, prefix, yield* Effect.serviceOption(EngineLock))
       // All of PGlite is one session, and a session does not lock itself out.
-      : makePostgres(database, prefix, database.sql.driver !== "pglite")
+      : yield* makePostgres(database, prefix, database.sql.driver !== "pglite")
   })
 }
 

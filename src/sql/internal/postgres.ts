@@ -37,10 +37,14 @@ interface Holding {
   unsure: number | undefined
 }
 
-/** Makes the journal. `locks`: whether sessions can hold locks of their own. */
-export const makePostgres = (database: Database, prefix: string, locks: boolean): Journal => {
+/** Makes the journal, which lets go of its locks when the scope closes. `locks`: whether sessions can hold any. */
+export const makePostgres = Effect.fnUntraced(function*(database: Database, prefix: string, locks: boolean) {
   const statements = postgresStatements(prefix)
   const held = new Map<number, Holding>()
+  // A pool that is closed waits for a session that is reserved.
+  yield* Effect.addFinalizer(() =>
+    Effect.forEach(Array.from(held.values()), ({ lock }) => lock?.release ?? Effect.void)
+  )
   const variants = new Map<string, string>()
 
   // Statements are not prepared: a plan that was made for small tables would be kept while they grow.
@@ -154,7 +158,7 @@ export const makePostgres = (database: Database, prefix: string, locks: boolean)
     return toClaimed(rows, facts)
   })
 
-  return {
+  const journal: Journal = {
     shared: true,
     acquire,
     renew: (lease, leaseMillis) =>
@@ -210,7 +214,8 @@ export const makePostgres = (database: Database, prefix: string, locks: boolean)
         ([row]) => Option.fromNullishOr(row?.["data"])
       )
   }
-}
+  return journal
+})
 
 const column = <A, K extends keyof A>(records: ReadonlyArray<A>, name: K): Array<A[K]> =>
   records.map((record) => record[name])
