@@ -233,10 +233,10 @@ export class Frame implements UndoLog {
     const { attempts, cause } = settled
     const recorder = recorded ? undefined : this.execution.recorder
     const path = this.pathOf(step.name)
-    this.fail({ path, attempts, cause })
+    // Recorded before others are stopped by it: the first failure on record is the cause.
     if (settled._tag === "Failed") {
       recorder?.record({ _tag: "StepFailed", atMillis: recorder.now(), path, attempts, cause })
-      return
+      return this.fail({ path, attempts, cause })
     }
     const { atHand, reason } = settled
     const all = wholeCause(settled)
@@ -256,6 +256,7 @@ export class Frame implements UndoLog {
       whenUncertain,
       cause: all
     })
+    this.fail({ path, attempts, cause })
   }
 
   /** Books a failure. Before the commit point everything that it makes unwind stops; after it siblings finish. */

@@ -32,6 +32,9 @@ export interface PastStep extends
     | undefined
 }
 
+/** Where the failure stands that is the limit of a saga at a path. */
+export const limitedAt = (path: StepPath): StepPath => path === "" ? "" : `${path}/`
+
 /** The facts of an execution, by path. */
 export class History {
   readonly startedAtMillis: number
@@ -114,7 +117,7 @@ export class History {
       case "LimitPassed": {
         const { limitMillis, path, saga } = fact
         const cause = Cause.fail(new SagaTimedOut({ saga, limitMillis }))
-        return this.#fail({ path: path === "" ? "" : `${path}/`, attempts: 1, cause }, true)
+        return this.#fail({ path: limitedAt(path), attempts: 1, cause }, true)
       }
       case "CancelRequested":
         return this.#judge("", { path: "", attempts: 1, cause: Cause.fail(this.#cancelled) })

@@ -608,10 +608,8 @@ export const bounded = (sequence: Sequence, atMillis: number, saga: SagaTree, re
     const limitMillis = saga.options.timeoutMillis ?? atMillis - now
     const error = new SagaTimedOut({ saga: saga.definition.saga, limitMillis })
     const onFire = () => {
-      if (savePoint.cause === undefined && !execution.gone) {
-        const path = sequence.prefix.slice(0, -1)
-        recorder?.record({ _tag: "LimitPassed", atMillis: recorder.now(), path, saga: error.saga, limitMillis })
-      }
+      const path = sequence.prefix.slice(0, -1)
+      recorder?.record({ _tag: "LimitPassed", atMillis: recorder.now(), path, saga: error.saga, limitMillis })
       sequence.fail({ path: sequence.prefix, attempts: 1, cause: Cause.fail(error) })
     }
     // It has passed while the execution was nowhere: what was in flight then is not tried again.

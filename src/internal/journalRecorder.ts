@@ -21,6 +21,7 @@ import type { Residence } from "./residence.ts"
 const telling: ReadonlySet<SagaEvent["_tag"]> = new Set<SagaEvent["_tag"]>([
   "StepFailed",
   "StepUncertain",
+  "LimitPassed",
   "FellBack",
   "UnwindStarted",
   "CompensationSucceeded",

@@ -3,8 +3,10 @@
  */
 import * as Cause from "effect/Cause"
 import type { Failure, UncertainStep } from "../SagaError.ts"
+import { SagaTimedOut } from "../SagaError.ts"
 import type { SagaEvent } from "../SagaEvent.ts"
 import type { Outcome } from "../SagaRun.ts"
+import { limitedAt } from "./history.ts"
 
 /** The end of an execution that nothing can change any more. */
 export type Ending = Exclude<Outcome<unknown, unknown>, { readonly _tag: "Stuck" }>
@@ -24,6 +26,9 @@ export const endingOf = (executionId: string, facts: ReadonlyArray<SagaEvent>): 
     switch (fact._tag) {
       case "StepFailed":
         failures.push(fact)
+        break
+      case "LimitPassed":
+        failures.push({ path: limitedAt(fact.path), attempts: 1, cause: Cause.fail(new SagaTimedOut({ saga: fact.saga, limitMillis: fact.limitMillis })) })
         break
       case "StepUncertain": {
         const { cause, path, reason } = fact

@@ -125,12 +125,19 @@ export class Resident {
           this.recorder.record({ _tag: "SagaStarted", atMillis, saga, version, payload: this.payload })
         }
         this.signal(signals)
-        return advance<void, never>(execution, {
-          succeeded: () => this.#end(),
-          compensated: () => this.#end(),
-          stuck: () => this.#depart({ _tag: "Stuck" }),
-          left: () => this.#leave(execution)
-        })
+        const go = Effect.suspend(() =>
+          advance<void, never>(execution, {
+            succeeded: () => this.#end(),
+            compensated: () => this.#end(),
+            stuck: () => this.#depart({ _tag: "Stuck" }),
+            left: () => this.#leave(execution)
+          })
+        )
+        // Nothing of the user's is evaluated for an execution that somebody else may have started.
+        const decides = history === undefined && tree.nodes[0] !== undefined && tree.nodes[0]._tag !== "Step"
+        const committed = decides ? this.recorder.commit() : undefined
+        if (committed === undefined) return go
+        return Effect.andThen(committed, Effect.suspend(() => execution.gone ? this.#leave(execution) : go))
       })
     )
     const guarded = Effect.catchCause(

@@ -107,8 +107,9 @@ const spine = (frame: Sequence): AnyEffect => {
   if (execution.residence === undefined) return commits ? Effect.flatMap(loop, () => commit(frame)) : loop
   return Effect.flatMap(loop, () => {
     const { cause } = execution.root
-    // What failed may be on record alone, and a cancel fails nothing.
-    if (cause !== undefined && !execution.leaving) return Effect.failCause(cause)
+    // What failed may be on record alone, and a cancel fails nothing. What is on record behind it belongs to the books.
+    const beyond = commits && execution.history !== undefined && frame.touches(frame.nodes[frame.end]!)
+    if (cause !== undefined && !execution.leaving && !beyond) return Effect.failCause(cause)
     return commits && !frame.halted && !execution.leaving ? commit(frame) : Effect.void
   })
 }

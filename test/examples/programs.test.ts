@@ -6,7 +6,9 @@ import { promisify } from "node:util"
 import { describe, it } from "vitest"
 
 const examples = join(import.meta.dirname, "../../examples")
-const programs = readdirSync(examples, { withFileTypes: true }).filter((entry) => entry.isDirectory())
+// What the order service prints differs from run to run: it has a test of its own.
+const programs = readdirSync(examples, { withFileTypes: true })
+  .filter((entry) => entry.isDirectory() && entry.name !== "order-service")
 
 describe.concurrent("every example ends well and prints what it printed before", () => {
   it.for(programs.map(({ name }) => name))("%s", async (name, { expect }) => {

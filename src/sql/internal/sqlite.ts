@@ -4,7 +4,15 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { SqlError } from "effect/sql/SqlError"
-import { BatchRefused, type ExecutionRecord, type Journal, type Lease, type Written } from "../../Journal.ts"
+import {
+  type Batch,
+  BatchRefused,
+  type ExecutionRecord,
+  type FactRecord,
+  type Journal,
+  type Lease,
+  type Written
+} from "../../Journal.ts"
 import type { EngineLock } from "../EngineLock.ts"
 import { isStorable, partsOf, readable, unstorableIn } from "./batch.ts"
 import { type Database, refusedOr, type Row } from "./database.ts"
@@ -43,6 +51,13 @@ export const makeSqlite = (
 
   const holds = ({ epoch, id }: Lease) => Effect.map(query(statements.lease, id, epoch), (rows) => rows.length === 1)
 
+  const factTexts = new Map(chunkSizes.map((size) => [size, statements.facts(size)]))
+  const insertFacts = (lease: Lease, batch: Batch, facts: ReadonlyArray<FactRecord>) =>
+    Effect.forEach(chunksOf(facts), (chunk) => {
+      const values = chunk.flatMap(({ data, executionId, sequence, tag }) => [executionId, sequence, tag, data])
+      return query(factTexts.get(chunk.length)!, lease.id, batch.id, ...values)
+    }, { discard: true })
+
   const giveBack = Effect.fnUntraced(function*(operation: string, ids: string, text: string) {
     let count = 0
     while (true) {
@@ -74,7 +89,8 @@ export const makeSqlite = (
       JSON.stringify(records.map(({ executionId }) => executionId))
 
     const writing = Effect.gen(function*() {
-      if (!(yield* holds(lease))) return leaseLost
+      const [held] = yield* query(statements.lease, lease.id, lease.epoch)
+      if (held === undefined) return leaseLost
       const missing = new Set<string>()
       const isMine = ({ executionId }: { readonly executionId: string }) => !missing.has(executionId)
       if (starts.length > 0) {
@@ -82,17 +98,18 @@ export const makeSqlite = (
         yield* query(statements.start, lease.id, JSON.stringify(starts.filter(isMine)))
       }
       if (first.length > 0) {
-        const free = first.filter(isMine)
-        yield* query(statements.fact, lease.id, batch.id, JSON.stringify(free))
-        const count: number = (yield* query(statements.changes))[0]!["count"]
-        if (count < first.length) {
+        const started = starts.length - missing.size
+        yield* insertFacts(lease, batch, first.filter(isMine))
+        const [now] = yield* query(statements.changes)
+        const inserted = now!["changes"] - held["changes"] - started
+        if (inserted < first.length) {
           // Somebody else was first, or this batch itself, whose answer was lost.
           const own = yield* query(statements.written, JSON.stringify(first), lease.id, batch.id)
           for (const { executionId } of first) missing.add(executionId)
           for (const { execution_id } of own) missing.delete(execution_id)
-          if (own.length > count) return withMissing(missing)
+          if (own.length > inserted) return withMissing(missing)
         }
-        if (rest.length > 0) yield* query(statements.fact, lease.id, batch.id, JSON.stringify(rest.filter(isMine)))
+        yield* insertFacts(lease, batch, rest.filter(isMine))
       }
       if (updates.length > 0) yield* query(statements.update, JSON.stringify(updates.filter(isMine)), lease.id)
       if (signals.length > 0) {
@@ -174,7 +191,7 @@ export const makeSqlite = (
       ),
     facts: (executionId, from) =>
       !isStorable(executionId) ? Effect.succeed([]) : Effect.map(
-        ask("facts", statements.facts, executionId, from),
+        ask("facts", statements.factsOf, executionId, from),
         (rows) => rows.map(toFact)
       ),
     settled: (executionIds) =>
@@ -205,6 +222,18 @@ export const makeSqlite = (
     definition: (hash) =>
       Effect.map(ask("definition", statements.definition, hash), ([row]) => Option.fromNullishOr(row?.["data"]))
   }
+}
+
+/** For how many facts at once there is a statement. */
+const chunkSizes = [64, 8, 1]
+
+const chunksOf = (facts: ReadonlyArray<FactRecord>): ReadonlyArray<ReadonlyArray<FactRecord>> => {
+  const chunks: Array<ReadonlyArray<FactRecord>> = []
+  let from = 0
+  for (const size of chunkSizes) {
+    for (; facts.length - from >= size; from += size) chunks.push(facts.slice(from, from + size))
+  }
+  return chunks
 }
 
 const withMissing = (missing: ReadonlySet<string>): Written =>
