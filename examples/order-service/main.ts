@@ -5,7 +5,7 @@
  * This process starts the service, kills it, starts it again, and judges. It reads the journal while the service writes
  * it: any program may.
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Array, Console, Effect, Layer, Stream } from "effect"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -16,9 +16,9 @@ import type { ExecutionRecord } from "../../src/SagaJournal.ts"
 import { SagaJournal } from "../../src/SagaJournal.ts"
 import { SqlSagaEngine, SqlSagaJournal } from "../../src/sql/index.ts"
 import * as NodeSqlite from "../../src/sql/NodeSqlite.ts"
+import { Killable } from "../killable.ts"
 import { Books } from "./books.ts"
-import { incoming, ordersOf } from "./intake.ts"
-import { Service } from "./processes.ts"
+import { incoming, ordersOf, type Refusal } from "./intake.ts"
 import { prove } from "./proof.ts"
 import { marked, named, numbered, seconds } from "./report.ts"
 import { fulfil } from "./saga.ts"
@@ -33,6 +33,14 @@ const Folder = Effect.acquireRelease(
   (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
 )
 
+/** Starts the service on the files of a folder. It tells what it has refused. */
+const start = (folder: string) =>
+  Killable.start<ReadonlyArray<Refusal>>(
+    join(import.meta.dirname, "worker.ts"),
+    [join(folder, "journal.sqlite"), join(folder, "books.sqlite")],
+    join(folder, "worker.log")
+  )
+
 const isAtRest = ({ state }: ExecutionRecord) => state === "Succeeded" || state === "Compensated" || state === "Stuck"
 
 const inputs = incoming()
@@ -44,7 +52,7 @@ const killedInTheMiddle = Effect.fn(function*(folder: string) {
   const books = yield* Books
   const executions = journal.list({ limit: 1_000 })
 
-  const first = yield* Service.start(folder, "first")
+  const first = yield* start(folder)
   yield* Console.log(`  process ${first.pid} takes orders`)
   const half = Effect.gen(function*() {
     const done = (yield* executions).filter(isAtRest).length
@@ -66,10 +74,10 @@ const killedInTheMiddle = Effect.fn(function*(folder: string) {
     } still to come`
   )
 
-  const second = yield* Service.start(folder, "second")
+  const second = yield* start(folder)
   const done = Effect.map(
     executions,
-    (all) => all.length === orders.size && all.every(isAtRest) && second.refusals !== undefined ? all : undefined
+    (all) => all.length === orders.size && all.every(isAtRest) && second.message !== undefined ? all : undefined
   )
   const ended = yield* second.until(done)
   const inFlight = new Set(begun.map(({ executionId }) => executionId))
@@ -84,7 +92,7 @@ const killedInTheMiddle = Effect.fn(function*(folder: string) {
 
   return {
     ended,
-    refusals: second.refusals ?? [],
+    refusals: yield* second.told,
     calls: yield* books.calls,
     postings: yield* books.postings,
     marks: [[killedAtMillis, "killed"], [second.startedAtMillis, "started again"]] as const

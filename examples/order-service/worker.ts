@@ -4,11 +4,12 @@
  *
  *     node worker.ts <file of the journal> <file of the books>
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Effect, Layer } from "effect"
 import { Saga } from "../../src/index.ts"
 import { SqlSagaEngine } from "../../src/sql/index.ts"
 import * as NodeSqlite from "../../src/sql/NodeSqlite.ts"
+import { endWithParent } from "../killable.ts"
 import { Books } from "./books.ts"
 import { incoming, takeAll } from "./intake.ts"
 import { fulfil } from "./saga.ts"
@@ -30,5 +31,5 @@ const program = Effect.gen(function*() {
   return yield* Effect.never
 })
 
-process.on("disconnect", () => process.kill(process.pid, "SIGTERM"))
+endWithParent()
 program.pipe(Effect.provide(Service), NodeRuntime.runMain)
