@@ -91,7 +91,8 @@ export class History {
         const node = nodeAt(this.#tree, path)
         // A retriable stops no other.
         if (node?._tag === "Step" && node.kind === "retriable") return
-        return this.#fail({ path, attempts, cause }, fact._tag === "StepFailed" && isTyped(cause))
+        const open = fact._tag === "StepUncertain" && fact.whenUncertain !== "compensate"
+        return this.#fail({ path, attempts, cause }, open)
       }
       case "CompensationStarted":
         this.steps.get(fact.path)!.compensation = { failed: [], end: undefined }
@@ -100,9 +101,12 @@ export class History {
         this.steps.get(fact.path)!.compensation!.failed.push(fact)
         return
       case "CompensationSucceeded":
-      case "CompensationFailed":
         this.steps.get(fact.path)!.compensation!.end = fact
         return
+      case "CompensationFailed":
+        this.steps.get(fact.path)!.compensation!.end = fact
+        // What cannot be undone alone leads to no other way.
+        return this.#outward(fact.path, (scope) => this.unwinds.has(scope))
       case "BranchChosen":
       case "ItemsListed":
       case "NestedStarted":
@@ -117,7 +121,7 @@ export class History {
       case "LimitPassed": {
         const { limitMillis, path, saga } = fact
         const cause = Cause.fail(new SagaTimedOut({ saga, limitMillis }))
-        return this.#fail({ path: limitedAt(path), attempts: 1, cause }, true)
+        return this.#fail({ path: limitedAt(path), attempts: 1, cause }, false)
       }
       case "CancelRequested":
         return this.#judge("", { path: "", attempts: 1, cause: Cause.fail(this.#cancelled) })
@@ -154,18 +158,35 @@ export class History {
     }
   }
 
-  /** A failure belongs to the innermost save-point; one that allows no other way there goes outward from each. */
-  #fail(failure: Failure, clean: boolean): void {
-    let outward = failure
-    for (let end = failure.path.lastIndexOf("/first/"); end > 0; end = failure.path.lastIndexOf("/first/", end - 1)) {
-      const scope = failure.path.slice(0, end)
-      // A key of a `forEach` may read like the way of an `orElse`.
-      if (nodeAt(this.#tree, scope)?._tag !== "OrElse") continue
-      this.#judge(scope, outward)
-      if (clean) return
-      outward = { path: scope, attempts: 1, cause: toDefects(failure.cause) }
+  /** A failure belongs to the innermost save-point; one that allows no other way there goes outward. */
+  #fail(failure: Failure, open: boolean): void {
+    const [scope] = this.#scopesOf(failure.path)
+    const first = !this.#verdicts.has(scope!)
+    this.#judge(scope!, failure)
+    const clean = first ? isTyped(failure.cause) : !Cause.hasDies(failure.cause)
+    if (open || !clean) this.#outward(failure.path, (inner) => inner === scope)
+  }
+
+  /** From the save-point at `from` there is no other way than outward: to all those around it. */
+  #outward(path: StepPath, from: (scope: StepPath) => boolean): void {
+    const scopes = this.#scopesOf(path)
+    const start = scopes.findIndex(from)
+    if (start === -1) return
+    for (let index = start; index + 1 < scopes.length; index++) {
+      const { cause } = this.#verdicts.get(scopes[index]!)!
+      this.#judge(scopes[index + 1]!, { path: scopes[index]!, attempts: 1, cause: toDefects(cause) })
     }
-    this.#judge("", outward)
+  }
+
+  /** The save-points around a path, the innermost first. */
+  #scopesOf(path: StepPath): ReadonlyArray<StepPath> {
+    const scopes: Array<StepPath> = []
+    for (let end = path.lastIndexOf("/first/"); end > 0; end = path.lastIndexOf("/first/", end - 1)) {
+      const scope = path.slice(0, end)
+      // A key of a `forEach` may read like the way of an `orElse`.
+      if (nodeAt(this.#tree, scope)?._tag === "OrElse") scopes.push(scope)
+    }
+    return [...scopes, ""]
   }
 
   #judge(scope: StepPath, failure: Failure): void {

@@ -467,7 +467,8 @@ export class Sequence extends Frame {
           return Effect.sync(() => this.adopt(node.name, first))
         }
         if (execution.leaving) {
-          execution.residence!.more = true
+          // Where the first way waits for something it cannot go on at once.
+          if (Exit.isFailure(exit) || !first.halted) execution.residence!.more = true
           return this.left()
         }
         if (unwinds) return startUnwind(restore, cause)

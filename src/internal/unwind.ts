@@ -77,6 +77,8 @@ class Unwind {
   /** The loop has ended before a compensation that was started in another process. */
   past: Past | undefined
   #resumed = false
+  /** The execution has left while a group was undone, perhaps in the middle of it. */
+  #left = false
 
   constructor(deadlineMillis: number | undefined, residence: Residence | undefined, take: () => UndoLog | undefined) {
     this.deadlineMillis = deadlineMillis
@@ -100,6 +102,7 @@ class Unwind {
       return false
     }
     this.paused = false
+    if (this.#left) return false
     while (true) {
       if (this.#logs.length === 0) {
         const log = this.#take()
@@ -158,8 +161,10 @@ class Unwind {
   }
 
   step(): void {
-    if (this.inGroup) this.inGroup = false
-    else this.log.compensated(this.index, this.attempt)
+    if (this.inGroup) {
+      this.inGroup = false
+      this.#left = this.residence?.leaving === true
+    } else this.log.compensated(this.index, this.attempt)
     this.advance()
   }
 

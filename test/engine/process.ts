@@ -3,7 +3,7 @@ import { Context, Deferred, Effect, Exit, Layer, Scope } from "effect"
 import { Saga } from "effect-saga"
 import type { EngineOptions } from "effect-saga/SagaEngine"
 import { SagaEngine } from "effect-saga/SagaEngine"
-import type { Journal } from "effect-saga/SagaJournal"
+import type { Journal, Written } from "effect-saga/SagaJournal"
 import { SagaJournal } from "effect-saga/SagaJournal"
 
 /** The process that an action runs in. */
@@ -26,9 +26,12 @@ export const mortal = (journal: Journal, process: Process, lastWrite: number): E
       process.dead = true
       return Effect.andThen(Scope.close(scope, Exit.void), Deferred.succeed(process.death, undefined))
     })
-    const counted = <A>(write: Effect.Effect<A>): Effect.Effect<A> =>
+    // The answer that it gets in place of the true one makes it drop everything, as death does.
+    const counted = (write: Effect.Effect<Written>): Effect.Effect<Written> =>
       Effect.flatMap(write, (written) =>
-        ++process.writes === lastWrite ? Effect.andThen(die, Effect.never) : Effect.succeed(written))
+        ++process.writes === lastWrite
+          ? Effect.as(die, { _tag: "LeaseLost" as const })
+          : Effect.succeed(written))
     const living = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
       Effect.suspend(() => process.dead ? Effect.never : effect)
     const { writeUnsafe: _, ...asked } = journal
@@ -37,7 +40,7 @@ export const mortal = (journal: Journal, process: Process, lastWrite: number): E
       acquire: (options) => living(Scope.provide(journal.acquire(options), scope)),
       renew: (lease, millis) => living(journal.renew(lease, millis)),
       end: (lease) => living(journal.end(lease)),
-      write: (lease, batch) => living(counted(journal.write(lease, batch) as Effect.Effect<never>)),
+      write: (lease, batch) => living(counted(journal.write(lease, batch) as Effect.Effect<Written>)),
       takeOver: (lease) => living(journal.takeOver(lease)),
       claim: (lease, options) => living(journal.claim(lease, options)),
       nextDue: (sagas) => living(journal.nextDue(sagas)),

@@ -20,10 +20,10 @@ const indexes = (prefix: string): ReadonlyArray<string> => {
     on("executions_due", "saga, version, due_at_millis", `owner IS NULL AND ${live}`),
     on("executions_suspects", "saga, version, due_at_millis", `owner IS NULL AND ${live} AND takeovers >= 2`),
     on("executions_owner", "owner, claim", "owner IS NOT NULL"),
-    on("executions_age", "started_at_millis, execution_id"),
-    on("executions_saga", "saga, started_at_millis, execution_id"),
-    on("executions_live", "started_at_millis, execution_id", live),
-    on("executions_few", "state, started_at_millis, execution_id", few),
+    on("executions_age", "started_at_millis"),
+    on("executions_saga", "saga, started_at_millis"),
+    on("executions_live", "started_at_millis", live),
+    on("executions_few", "state, started_at_millis", few),
     `CREATE INDEX ${prefix}signals_execution ON ${prefix}signals (execution_id)`
   ]
 }
