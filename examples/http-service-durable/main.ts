@@ -29,56 +29,76 @@ const Folder = Effect.acquireRelease(
   (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
 )
 
-const request = Effect.fn(function*(port: number, method: "GET" | "POST" | "DELETE", path: string, body?: unknown) {
+type Method = "GET" | "POST" | "DELETE"
+
+const request = Effect.fn(function*(port: number, method: Method, path: string, body?: unknown) {
   const empty = HttpClientRequest.make(method)(`http://127.0.0.1:${port}${path}`)
   const response = yield* HttpClient.execute(body === undefined ? empty : HttpClientRequest.bodyJsonUnsafe(empty, body))
   return { status: response.status, location: response.headers.location, text: yield* response.text }
 })
 
-const program = Effect.gen(function*() {
-  const folder = yield* Folder
+const tell = Effect.fn(function*(port: number, method: Method, path: string, body?: unknown) {
+  const { location, status, text } = yield* request(port, method, path, body)
+  yield* Console.log(`${method} ${path}: ${[status, location, text].filter(Boolean).join(" ")}`)
+})
+
+const scenario = Effect.fn(function*(folder: string) {
+  const books = yield* Books
   const start = Killable.start<number>(
     join(import.meta.dirname, "serve.ts"),
     [join(folder, "journal.sqlite"), join(folder, "books.sqlite")],
     join(folder, "log")
   )
+
   const first = yield* start
-  let port = yield* first.told
+  const port = yield* first.told
+  yield* tell(port, "POST", "/orders", lamp)
+  yield* tell(port, "POST", "/orders", lamp)
+  yield* tell(port, "POST", "/orders", { ...lamp, customer: "bob" })
+  yield* tell(port, "POST", "/orders", { ...lamp, lines: [] })
+  yield* tell(port, "POST", "/orders", { ...lamp, id: "o-2" })
+  const booked = (order: string) => books.has(`Fulfil/${order}/parcel/first/snail`)
+  yield* first.until(Effect.map(Effect.all([booked("o-1"), booked("o-2")]), (all) => all.every(Boolean) || undefined))
+  yield* tell(port, "DELETE", "/orders/o-2")
+  yield* tell(port, "DELETE", "/orders/o-3")
+  yield* tell(port, "GET", "/orders/o-1")
 
-  const tell = Effect.fn(function*(method: "GET" | "POST" | "DELETE", path: string, body?: unknown) {
-    const { location, status, text } = yield* request(port, method, path, body)
-    yield* Console.log(`${method} ${path}: ${[status, location, text].filter(Boolean).join(" ")}`)
-  })
-  const states = Effect.all({
-    first: Effect.map(request(port, "GET", "/orders/o-1"), ({ text }) => text),
-    second: Effect.map(request(port, "GET", "/orders/o-2"), ({ text }) => text)
-  })
-
-  yield* tell("POST", "/orders", lamp)
-  yield* tell("POST", "/orders", lamp)
-  yield* tell("POST", "/orders", { ...lamp, lines: [] })
-  yield* tell("POST", "/orders", { ...lamp, customer: "bob" })
-  yield* tell("GET", "/orders/o-9")
-  yield* tell("POST", "/orders", { ...lamp, id: "o-2" })
-
-  const books = yield* Books.pipe(Effect.provide(Books.layer(join(folder, "books.sqlite"))))
-  void books
-  void states
-  yield* tell("DELETE", "/orders/o-2")
-  yield* tell("GET", "/orders/o-1")
-  yield* Console.log("SIGKILL")
+  yield* Console.log("SIGKILL, and started again")
   yield* first.end("SIGKILL")
 
   const second = yield* start
-  port = yield* second.told
-  const ended = (order: string) =>
-    second.until(Effect.map(request(port, "GET", `/orders/${order}`), ({ text }) =>
-      /Succeeded|Compensated/.test(text) ? text : undefined))
-  yield* Effect.all([ended("o-1"), ended("o-2")])
-  yield* tell("GET", "/orders/o-1")
-  yield* tell("GET", "/orders/o-2")
-  yield* tell("DELETE", "/orders/o-1")
+  const port2 = yield* second.told
+  yield* second.until(Effect.map(
+    Effect.all([request(port2, "GET", "/orders/o-1"), request(port2, "GET", "/orders/o-2")]),
+    (all) => all.every(({ text }) => /Succeeded|Compensated/.test(text)) || undefined
+  ))
+  yield* tell(port2, "GET", "/orders/o-1")
+  yield* tell(port2, "GET", "/orders/o-2")
+  yield* tell(port2, "DELETE", "/orders/o-1")
   yield* second.end("SIGTERM")
+
+  const left = (yield* books.postings).reduce<Record<string, number>>(
+    (sums, { account, amount, order }) => ({
+      ...sums,
+      [`${order} ${account}`]: (sums[`${order} ${account}`] ?? 0) + amount
+    }),
+    {}
+  )
+  deepStrictEqual(left, {
+    "o-1 reserved": 1,
+    "o-1 held": 7900,
+    "o-1 parcels": 1,
+    "o-1 taken": 7900,
+    "o-1 mails": 1,
+    "o-2 reserved": 0,
+    "o-2 held": 0,
+    "o-2 parcels": 0
+  })
+})
+
+const program = Effect.gen(function*() {
+  const folder = yield* Folder
+  yield* Effect.provide(scenario(folder), Books.layer(join(folder, "books.sqlite")))
 })
 
 program.pipe(Effect.provide(NodeHttpClient.layerNodeHttp), Effect.scoped, NodeRuntime.runMain)

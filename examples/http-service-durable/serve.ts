@@ -26,9 +26,12 @@ const Engine = Saga.register(fulfil).pipe(
   Layer.provide(NodeSqlite.layer({ filename: journal! }))
 )
 
-const Ready = Layer.effectDiscard(HttpServer.addressWith((address) =>
-  Effect.sync(() => address._tag === "TcpAddress" && process.send?.(address.port))
-))
+/** Tells its port to the process that has started it. */
+const Ready = Layer.effectDiscard(
+  HttpServer.HttpServer.use(({ address }) =>
+    Effect.sync(() => address._tag === "TcpAddress" && process.send?.(address.port))
+  )
+)
 
 endWithParent()
 Layer.launch(Ready.pipe(

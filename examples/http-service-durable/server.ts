@@ -44,7 +44,9 @@ const Orders = HttpApiBuilder.group(OrdersApi, "orders", (handlers) =>
     .handle("status", ({ params }) =>
       statusOf(params.order).pipe(Effect.catchTag("JournalUnavailable", () => new Unavailable())))
     .handle("cancel", ({ params }) =>
-      SagaEngine.use((engine) => engine.cancel(executionOf(params.order))).pipe(
+      SagaEngine.use((engine) =>
+        engine.cancel(executionOf(params.order))
+      ).pipe(
         Effect.catchTags({
           ExecutionNotFound: () => new NotFound({ order: params.order }),
           AlreadyCommitted: ({ message }) => new TooLate({ reason: message }),

@@ -31,7 +31,7 @@ class Worker {
   readonly exited: Promise<unknown>
   /** How many actions it has started, of each execution. */
   readonly actions = new Map<string, number>()
-  readonly #said = new Map<string, PromiseWithResolvers<void>>()
+  readonly #said = new Map<string, { readonly promise: Promise<void>; readonly resolve: () => void }>()
 
   constructor(place: ReadonlyArray<string>, start: number) {
     const options = ["--start", start, "--stepMillis", stepMillis, "--leaseMillis", leaseMillis]
@@ -49,7 +49,13 @@ class Worker {
 
   #word(word: string) {
     let said = this.#said.get(word)
-    if (said === undefined) this.#said.set(word, said = Promise.withResolvers<void>())
+    if (said === undefined) {
+      let resolve = () => {}
+      const promise = new Promise<void>((given) => {
+        resolve = given
+      })
+      this.#said.set(word, said = { promise, resolve })
+    }
     return said
   }
 

@@ -1,6 +1,6 @@
 /** Random sagas whose process dies after a write, or twice, keep what is promised of every saga. */
 import { Cause, Context, Effect, Layer, Stream } from "effect"
-import { Saga, SagaState } from "effect-saga"
+import { Saga } from "effect-saga"
 import type { SagaEngine } from "effect-saga/SagaEngine"
 import { SagaJournal } from "effect-saga/SagaJournal"
 import { expect, it } from "vitest"
@@ -50,12 +50,13 @@ const nothingSaid = {
   uncertain: []
 }
 
-const { SEED, SEEDS = "150" } = process.env
+const { SEED, SEEDS = "300" } = process.env
 const seeds = SEED === undefined ? Array.from({ length: Number(SEEDS) }, (_, seed) => seed) : [Number(SEED)]
 
 const problemsOf = (run: Run): ReadonlyArray<string> => {
   const last = run.facts.at(-1)?.event
-  const open = last?._tag === "SagaStuck" ? { uncompensated: last.open } : {}
+  const uncertain = run.facts.flatMap(({ event }) => event._tag === "StepUncertain" ? [event.path] : [])
+  const open = last?._tag === "SagaStuck" ? { uncompensated: [...last.open, ...uncertain] } : {}
   return brokenPromises(run, Object.assign({}, ...accountsOf(run), open))
 }
 
@@ -73,7 +74,7 @@ it("random sagas keep their promises when their process dies after any write", a
     const step = Math.ceil(whole.writes / 12)
     const places = Array.from({ length: Math.floor(whole.writes / step) }, (_, index) => 1 + index * step + seed % step)
     const plans = places.flatMap((place) => [[place], [place, 1 + seed % 3]])
-    for (const plan of process.env["PLAN"] ? [JSON.parse(process.env["PLAN"])] : plans) {
+    for (const plan of plans) {
       const seen = { writes: 0, died: 0 }
       const result = await Effect.runPromise(run(one.saga, one.script, [], true, dyingAt(plan, seen)))
       deaths += seen.died
@@ -87,5 +88,4 @@ it("random sagas keep their promises when their process dies after any write", a
   const [smallest] = failures.sort((a, b) => a.size - b.size)
   if (smallest !== undefined) throw new Error(`${failures.length} runs fail. The smallest:\n${smallest.text}`)
   expect(deaths).toBeGreaterThan(SEED === undefined ? seeds.length : -1)
-  expect(SagaState.empty.status).toBe("NotStarted")
 })

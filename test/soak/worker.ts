@@ -28,7 +28,7 @@ const { values } = parseArgs({
 })
 
 export type Said =
-  | { readonly tag: "Started" | "Joined"; readonly id: string }
+  | { readonly tag: "Started"; readonly id: string }
   /** How an execution ended, as somebody was told who waited. */
   | { readonly tag: "Ended"; readonly id: string; readonly end: string }
   | { readonly tag: "Cancelled"; readonly id: string; readonly answer: string }
@@ -52,12 +52,14 @@ const Live = Layer.mergeAll(Layer.empty, ...sagas.map((saga) => Saga.register(sa
 )
 const runtime = ManagedRuntime.make(Live)
 
-let draining = false
+const stop = { draining: false }
 process.once("SIGTERM", () => {
-  draining = true
+  stop.draining = true
   void runtime.dispose().then(() => process.exit(0))
 })
-createInterface(process.stdin).on("line", () => draining = true).on("close", () => process.exit(1))
+createInterface(process.stdin).on("line", () => {
+  stop.draining = true
+}).on("close", () => process.exit(1))
 
 // A database that is out of reach when a process starts is no fault of the engine: whoever runs it starts it again.
 const opened = await Effect.runPromiseExit(Effect.tryPromise(() => runtime.runPromise(SagaEngine)))
@@ -73,7 +75,7 @@ const surprise = (id: string) => (cause: Cause.Cause<unknown>) =>
     const unavailable = cause.reasons.every((reason) =>
       Cause.isFailReason(reason) && (reason.error as { readonly _tag?: string })?._tag === "JournalUnavailable"
     )
-    if (!unavailable && !draining) say({ tag: "Surprise", id, what: Cause.pretty(cause) })
+    if (!unavailable && !stop.draining) say({ tag: "Surprise", id, what: Cause.pretty(cause) })
   })
 
 const one = (n: number) =>
@@ -106,7 +108,7 @@ while (true) {
   const now = Math.floor((Date.now() - Number(values.since)) / Number(values.everyMillis))
   // After a pause it goes on with what is new.
   next = Math.max(next, now - 20)
-  for (; next <= now && !draining; next++) {
+  for (; next <= now && !stop.draining; next++) {
     // Most numbers are started by several processes at once.
     if (running >= 100 || Math.random() < 0.3) continue
     running++
