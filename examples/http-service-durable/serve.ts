@@ -28,9 +28,7 @@ const Engine = Saga.register(fulfil).pipe(
 
 /** Tells its port to the process that has started it. */
 const Ready = Layer.effectDiscard(
-  HttpServer.HttpServer.use(({ address }) =>
-    Effect.sync(() => address._tag === "TcpAddress" && process.send?.(address.port))
-  )
+  HttpServer.HttpServer.use(({ address }) => Effect.sync(() => "port" in address && process.send?.(address.port)))
 )
 
 endWithParent()

@@ -17,7 +17,7 @@ import { Participants } from "./services.ts"
 
 const [journal, books] = process.argv.slice(2)
 
-const Engine = SqlSagaEngine.layerWith({ concurrency: 32 }).pipe(
+const Engine = SqlSagaEngine.layerWith({ concurrency: 32, grace: "1 second" }).pipe(
   Layer.provide(NodeSqlite.layer({ filename: journal! }))
 )
 const Service = Saga.register(fulfil).pipe(
