@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import * as Data from "effect/Data"
+import type { JournalUnavailable } from "./Journal.ts"
 import type { StepPath } from "./StepPath.ts"
 import { printable } from "./StepPath.ts"
 
@@ -31,8 +32,12 @@ export class ExecutionConflict extends Data.TaggedError("ExecutionConflict")<{
 }> {
   override get message(): string {
     return this.saga === this.existing
-      ? `The ${named(this)} exists with another payload (${this.existingPayloadHash}, not ${this.payloadHash}). Start it under another id, or with the payload it has`
-      : `The id "${printable(this.executionId)}" belongs to an execution of saga "${this.existing}", not "${this.saga}". Start it under another id`
+      ? `The ${
+        named(this)
+      } exists with another payload (${this.existingPayloadHash}, not ${this.payloadHash}). Start it under another id, or with the payload it has`
+      : `The id "${
+        printable(this.executionId)
+      }" belongs to an execution of saga "${this.existing}", not "${this.saga}". Start it under another id`
   }
 }
 
@@ -44,7 +49,9 @@ export class ExecutionConflict extends Data.TaggedError("ExecutionConflict")<{
  */
 export class ExecutionNotFound extends Data.TaggedError("ExecutionNotFound")<{ readonly executionId: string }> {
   override get message(): string {
-    return `There is no execution "${printable(this.executionId)}" in this journal. Start it, or look whether it was purged`
+    return `There is no execution "${
+      printable(this.executionId)
+    }" in this journal. Start it, or look whether it was purged`
   }
 }
 
@@ -181,3 +188,27 @@ export class ProcessLost extends Data.TaggedError("ProcessLost")<{ readonly path
     return `The process that ran "${this.path}" died before its outcome was recorded; whether it took place is unknown`
   }
 }
+
+/**
+ * What may keep an execution from being started.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type StartError = ExecutionConflict | ExecutionIdInvalid | PayloadRefused | JournalUnavailable
+
+/**
+ * What may be wrong with waiting for an execution, beside the errors of its saga.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type AwaitError = ExecutionNotFound | ExecutionStuck | ExecutionAbandoned | JournalUnavailable
+
+/**
+ * What may keep an execution from being cancelled.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type CancelError = ExecutionNotFound | ExecutionStuck | AlreadyCommitted | AlreadyFinal | JournalUnavailable

@@ -12,39 +12,24 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type {
-  ExecutionAbandoned,
+  AwaitError,
+  CancelError,
   ExecutionNotFound,
   ExecutionStuck,
-  SagaCancelled
+  SagaCancelled,
+  StartError
 } from "./ExecutionError.ts"
 import type { Settings } from "./internal/engine.ts"
 import { Engine } from "./internal/engine.ts"
-import type { CancelError, StartError } from "./internal/requests.ts"
 import * as requests from "./internal/requests.ts"
-import type { SagaEvent } from "./SagaEvent.ts"
 import type { ExecutionRecord, ExecutionState, JournalLocked, JournalUnavailable, ListOptions } from "./Journal.ts"
+import type { SagaEvent } from "./SagaEvent.ts"
 import { SagaJournal } from "./SagaJournal.ts"
 import type { Outcome } from "./SagaRun.ts"
 import type { AnySaga, Phase, Saga } from "./SagaValue.ts"
 import { toTree } from "./SagaValue.ts"
 
 export * from "./ExecutionError.ts"
-export type {
-  /**
-   * What may keep an execution from being cancelled.
-   *
-   * @category errors
-   * @since 0.1.0
-   */
-  CancelError,
-  /**
-   * What may keep an execution from being started.
-   *
-   * @category errors
-   * @since 0.1.0
-   */
-  StartError
-}
 
 /**
  * How an engine behaves.
@@ -155,8 +140,6 @@ export interface ExecutionStatus {
   readonly problem: string | undefined
 }
 
-type AwaitFailure = ExecutionNotFound | ExecutionStuck | ExecutionAbandoned | JournalUnavailable
-
 /**
  * What an engine promises.
  *
@@ -169,7 +152,7 @@ export interface SagaEngineService {
     saga: Saga<P0, S, O, A, E, R, Phase>,
     payload: P0,
     options?: StartOptions & AwaitOptions
-  ) => Effect.Effect<A, E | StartError | AwaitFailure | SagaCancelled>
+  ) => Effect.Effect<A, E | StartError | AwaitError | SagaCancelled>
   /** Returns the id when the execution is recorded: from then on it is finished or undone, whatever happens here. */
   readonly start: <P0, S, O, A, E, R>(
     saga: Saga<P0, S, O, A, E, R, Phase>,
@@ -181,13 +164,13 @@ export interface SagaEngineService {
     saga: Saga<P0, S, O, A, E, R, Phase>,
     executionId: string,
     options?: AwaitOptions
-  ) => Effect.Effect<A, E | AwaitFailure | SagaCancelled>
+  ) => Effect.Effect<A, E | AwaitError | SagaCancelled>
   /** Waits for the end of an execution, and has everything that is known of it as a value. */
   readonly outcome: <P0, S, O, A, E, R>(
     saga: Saga<P0, S, O, A, E, R, Phase>,
     executionId: string,
     options?: AwaitOptions
-  ) => Effect.Effect<Ending<A, E>, AwaitFailure>
+  ) => Effect.Effect<Ending<A, E>, AwaitError>
   /** Where an execution stands now. */
   readonly poll: (executionId: string) => Effect.Effect<Option.Option<ExecutionStatus>, JournalUnavailable>
   /** Returns when it is recorded that the execution unwinds. Actions in flight end first; one past its commit point goes on. */
@@ -213,10 +196,15 @@ const settingsOf = (options: EngineOptions): Settings => ({
   quarantineAfter: options.quarantineAfter ?? 5
 })
 
-const statusOf = ({ definition: _, dueAtMillis, problem, ...record }: ExecutionRecord): ExecutionStatus => ({
-  ...record,
-  dueAtMillis: record.state === "Waiting" ? dueAtMillis ?? undefined : undefined,
-  problem: problem ?? undefined
+const statusOf = (record: ExecutionRecord): ExecutionStatus => ({
+  executionId: record.executionId,
+  saga: record.saga,
+  version: record.version,
+  state: record.state,
+  startedAtMillis: record.startedAtMillis,
+  updatedAtMillis: record.updatedAtMillis,
+  dueAtMillis: record.state === "Waiting" ? record.dueAtMillis ?? undefined : undefined,
+  problem: record.problem ?? undefined
 })
 
 const serviceOf = (engine: Engine): SagaEngineService => {

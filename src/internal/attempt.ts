@@ -11,7 +11,6 @@ import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
-import { ProcessLost } from "../ExecutionError.ts"
 import type { UncertainReason } from "../SagaError.ts"
 import { StepTimedOut } from "../SagaError.ts"
 import type { StepContext } from "../StepContext.ts"
@@ -235,7 +234,7 @@ export const settle = (step: StepNode, around: Surroundings): Effect.Effect<Sett
         for (const attempt of failed) reason = attempt.reason ?? reason
         if (lost) reason = "ProcessLost"
       }
-      const cause = lost ? Cause.die(new ProcessLost({ path: around.contextOf(attempts).path })) : last
+      const cause = lost ? residence!.history!.lossOf(around.contextOf(attempts).path) : last
       const decided = around.signal.stopped && residence?.leaving !== true
       if (decided || lost && step.kind !== "check" && step.delivery === "at-most-once") return yield* conclude(cause)
       if (failed.length > 0) {

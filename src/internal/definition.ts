@@ -34,7 +34,8 @@ const ofSequence = (then: Nodes, now: Nodes, prefix: string, history: History): 
 
 const nameOf = (node: NodeDefinition): string => node.kind === "parallel" ? "" : node.name
 
-const wordsOf = (node: NodeDefinition): string => node.kind === "parallel" ? "a parallel" : `${node.kind} "${node.name}"`
+const wordsOf = (node: NodeDefinition): string =>
+  node.kind === "parallel" ? "a parallel" : `${node.kind} "${node.name}"`
 
 const touches = (node: NodeDefinition, prefix: string, history: History): boolean =>
   node.kind === "parallel"

@@ -12,9 +12,9 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
+import type { Claimed, Journal, JournalLocked, JournalUnavailable, Lease, StartRecord } from "../Journal.ts"
 import { SagaDefinitionError } from "../SagaError.ts"
 import type { SagaEvent } from "../SagaEvent.ts"
-import type { Claimed, Journal, JournalLocked, JournalUnavailable, Lease, StartRecord } from "../Journal.ts"
 import { Observers } from "../SagaObserver.ts"
 import { fold } from "../SagaState.ts"
 import { definitionOf } from "../SagaValue.ts"
@@ -101,7 +101,9 @@ export class Engine {
       yield* this.#dismiss(Array.from(this.residents.values()))
       yield* Fiber.interruptAll(running)
       // What it still owns was cut: the next owner runs it again.
-      yield* quietly(Effect.timeout(this.journal.end(this.#lease), abandonMillis).pipe((end) => onClock(this.live, end)))
+      yield* quietly(
+        Effect.timeout(this.journal.end(this.#lease), abandonMillis).pipe((end) => onClock(this.live, end))
+      )
       yield* Scope.close(this.#leaseScope, yield* Effect.exit(Effect.void))
     })
   }
@@ -182,7 +184,8 @@ export class Engine {
       const taken = this.#registry.get(key)
       if (taken !== undefined) {
         const { saga, version } = tree.definition
-        const problem = `version ${version} is registered already: register each version once, and raise \`version\` for another`
+        const problem =
+          `version ${version} is registered already: register each version once, and raise \`version\` for another`
         return Effect.die(new SagaDefinitionError({ saga, path: "", problem }))
       }
       return Effect.asVoid(Effect.acquireRelease(
@@ -318,7 +321,9 @@ export class Engine {
         facts.push(fact.success)
       }
       const [first] = facts
-      if (first?._tag !== "SagaStarted") return yield* this.#park(claimed, "Undecodable: it does not begin with SagaStarted")
+      if (first?._tag !== "SagaStarted") {
+        return yield* this.#park(claimed, "Undecodable: it does not begin with SagaStarted")
+      }
       const state = fold(facts)
       if (Result.isFailure(state)) return yield* this.#park(claimed, `Undecodable: ${state.failure.message}`)
       const { executionId } = execution
@@ -405,7 +410,9 @@ export class Engine {
     if (this.residents.get(executionId) === resident) this.residents.delete(executionId)
     if (departure._tag === "Left") this.#expect(departure.dueAtMillis)
     if (departure._tag === "Broken") this.#broken(resident, departure.problem)
-    if (departure._tag === "Gone" && departure.fate?._tag === "Refused") this.#broken(resident, departure.fate.cause.message)
+    if (departure._tag === "Gone" && departure.fate?._tag === "Refused") {
+      this.#broken(resident, departure.fate.cause.message)
+    }
     if (full || this.#suspect === resident) this.#poke()
     if (this.#suspect === resident) this.#suspect = undefined
     this.watches.wake(executionId, departure._tag === "Ended" ? departure.ending : undefined)
@@ -436,8 +443,7 @@ export class Engine {
     if (residents.length === 0) return Effect.void
     const { graceMillis } = this.settings
     const all = Effect.forEach(residents, (resident) => Deferred.await(resident.left), { discard: true })
-    const within = (millis: number) =>
-      onClock(this.live, Effect.timeoutOption(Effect.interruptible(all), millis))
+    const within = (millis: number) => onClock(this.live, Effect.timeoutOption(Effect.interruptible(all), millis))
     return Effect.gen({ self: this }, function*() {
       for (const { residence } of residents) residence.leave.stop()
       if (Option.isSome(yield* within(graceMillis))) return
@@ -494,10 +500,12 @@ const acquire = (
   scope: Scope.Scope,
   pauseMillis = 100
 ): Effect.Effect<Lease, JournalLocked> =>
-  Effect.catchTag(Scope.provide(journal.acquire(settings), scope), "JournalUnavailable", (error) =>
-    Effect.logWarning(error.message).pipe(
-      Effect.andThen(onClock(live, Effect.sleep(pauseMillis))),
-      Effect.andThen(Effect.suspend(() =>
-        acquire(journal, settings, live, scope, Math.min(pauseMillis * 2, 1_000))
-      ))
-    ))
+  Effect.catchTag(
+    Scope.provide(journal.acquire(settings), scope),
+    "JournalUnavailable",
+    (error) =>
+      Effect.logWarning(error.message).pipe(
+        Effect.andThen(onClock(live, Effect.sleep(pauseMillis))),
+        Effect.andThen(Effect.suspend(() => acquire(journal, settings, live, scope, Math.min(pauseMillis * 2, 1_000))))
+      )
+  )

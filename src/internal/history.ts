@@ -3,7 +3,7 @@
  * whether its verdict is on record. It is read only; what it says has happened is not done again.
  */
 import * as Cause from "effect/Cause"
-import { SagaCancelled } from "../ExecutionError.ts"
+import { ProcessLost, SagaCancelled } from "../ExecutionError.ts"
 import type { Failure } from "../SagaError.ts"
 import { SagaTimedOut } from "../SagaError.ts"
 import type { SagaEvent } from "../SagaEvent.ts"
@@ -65,6 +65,11 @@ export class History {
 
   touches(path: StepPath): boolean {
     return this.#touched.has(path)
+  }
+
+  /** Why nobody knows what became of an action that was in flight. */
+  lossOf(path: StepPath): Cause.Cause<never> {
+    return Cause.die(new ProcessLost({ path }))
   }
 
   verdict(scope: StepPath): Failure | undefined {

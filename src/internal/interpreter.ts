@@ -13,11 +13,12 @@ import { identity } from "effect/Function"
 import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
-import { CaseMissing, DuplicateItemKey, PayloadInvalid, SagaTimedOut } from "../SagaError.ts"
+import { CaseMissing, DuplicateItemKey, PayloadInvalid } from "../SagaError.ts"
 import type { Failure } from "../SagaError.ts"
 import { escape } from "../StepPath.ts"
 import type { Left, Settled } from "./attempt.ts"
 import { settle, wholeCause } from "./attempt.ts"
+import { backward, bounded, interrupted } from "./bounds.ts"
 import { toDefects } from "./cause.ts"
 import type { Execution } from "./execution.ts"
 import { SavePoint } from "./execution.ts"
@@ -25,6 +26,7 @@ import type { FrameGroup } from "./frame.ts"
 import { Frame, Progress } from "./frame.ts"
 import type { History, PastStep } from "./history.ts"
 import { runBranches } from "./pool.ts"
+import { isDone, isTouched } from "./recorded.ts"
 import type {
   AnyEffect,
   ChoiceNode,
@@ -38,9 +40,8 @@ import type {
   State,
   StepNode
 } from "./tree.ts"
-import { unwind } from "./unwind.ts"
 import type { Restore } from "./wait.ts"
-import { delay, pauseUntil, withLimit } from "./wait.ts"
+import { delay, pauseUntil } from "./wait.ts"
 
 const inWords = SchemaIssue.makeFormatterDefault()
 
@@ -96,7 +97,9 @@ export class Sequence extends Frame {
   /** Whether all of it was done, for what follows it has facts. */
   #isPassed(history: History): boolean {
     const { outer, savePoint } = this
-    if (!(outer instanceof Sequence) || outer.savePoint !== savePoint && history.unwinds.has(savePoint.path)) return false
+    if (!(outer instanceof Sequence) || outer.savePoint !== savePoint && history.unwinds.has(savePoint.path)) {
+      return false
+    }
     return outer.goesBeyond(history)
   }
 
@@ -107,9 +110,7 @@ export class Sequence extends Frame {
 
   /** Whether there are facts of a node or of what is in it. */
   touches(node: Node): boolean {
-    return node._tag === "Parallel"
-      ? node.branches.some((branch) => branch.nodes.some((inner) => this.touches(inner)))
-      : this.execution.history!.touches(this.pathOf(node.name))
+    return isTouched(node, this.prefix, this.execution.history!)
   }
 
   /** The next node. Past the commit point an interruption has waited for the last one, and nothing more is started. */
@@ -265,7 +266,9 @@ export class Sequence extends Frame {
     else {
       const { reason } = end
       // It was undone, or tried to be, with a value that nobody knows any more.
-      const atHand = past.compensation === undefined || node.whenUncertain !== "report" ? {} : { atHand: { value: lost } }
+      const atHand = past.compensation === undefined || node.whenUncertain !== "report"
+        ? {}
+        : { atHand: { value: lost } }
       this.failed(node, { _tag: "Unknown", attempts, cause, reason, ...atHand }, true)
     }
     return Effect.failCause(cause)
@@ -414,8 +417,10 @@ export class Sequence extends Frame {
       const loop = limit === undefined || this.execution.committed
         ? sequence.loop
         : Effect.uninterruptibleMask((restore) =>
-          Effect.flatMap(Clock.currentTimeMillis, (now) =>
-            bounded(sequence, (startedAtMillis ?? now) + limit, node.saga, restore))
+          Effect.flatMap(
+            Clock.currentTimeMillis,
+            (now) => bounded(sequence, (startedAtMillis ?? now) + limit, node.saga, restore)
+          )
         )
       return Effect.map(this.inner(sequence, loop), () => this.adopt(node.name, sequence))
     })
@@ -534,8 +539,7 @@ export class Sequence extends Frame {
     const open = (index: number) =>
       this.child(node.each, { ...this.state, item: items[index] }, node.name, keys[index]!)
     const { history } = this.execution
-    const touched = (index: number) =>
-      this.goesBeyond(history!) || history!.touches(`${path}/${escape(keys[index]!)}`)
+    const touched = (index: number) => this.goesBeyond(history!) || history!.touches(`${path}/${escape(keys[index]!)}`)
     const group = this.group(node, node.concurrency, items.length, open, touched)
     const finished = (sequence: Sequence, index: number) => {
       const done = sequence.take((result) => {
@@ -550,86 +554,9 @@ export class Sequence extends Frame {
   }
 }
 
-const isDone = (node: Node, prefix: string, history: History): boolean => {
-  const all = (tree: SagaTree, prefix: string) => tree.nodes.every((node) => isDone(node, prefix, history))
-  if (node._tag === "Parallel") return node.branches.every((branch) => all(branch, prefix))
-  const path = prefix + node.name
-  const decision = history.decisions.get(path)
-  switch (node._tag) {
-    case "Step":
-      return history.steps.get(path)?.end?._tag === "StepSucceeded"
-    case "Sleep":
-      return history.timers.get(path)?.fired === true
-    case "Choice": {
-      if (decision?._tag !== "BranchChosen") return false
-      const tree = decision.tag === null ? undefined : node.cases.get(decision.tag)
-      return tree === undefined || all(tree, node.kind === "match" ? `${path}/${escape(decision.tag!)}/` : `${path}/`)
-    }
-    case "ForEach":
-      return decision?._tag === "ItemsListed" && decision.keys.every((key) => all(node.each, `${path}/${escape(key)}/`))
-    case "Nested":
-      return decision !== undefined && all(node.saga, `${path}/`)
-    case "OrElse":
-      return history.fellBack.has(path) ? all(node.second, `${path}/second/`) : all(node.first, `${path}/first/`)
-  }
-}
-
 /** Stands for a value that was undone, or tried to be, in a process that is gone. */
 const lost: unknown = undefined
 
 /** Which path the failure of a save-point came from, as facts say it. */
 export const failedAt = ({ origin }: SavePoint): { readonly failed?: string } =>
   origin === undefined ? {} : { failed: origin }
-
-/** Whether the fiber of the saga has been interrupted. Call it in an uninterruptible region. */
-export const interrupted = (sequence: Sequence): Effect.Effect<boolean> =>
-  Effect.map(Effect.exit(sequence.restore(Effect.void)), Exit.isFailure)
-
-/** Compensates what a sequence has done, by what its saga says about all compensations. */
-export const backward = (sequence: Sequence): Effect.Effect<void> => {
-  if (sequence.size === 0) return Effect.void
-  const { history, residence, tree } = sequence.execution
-  const limit = tree.options.unwindDeadlineMillis
-  if (limit === undefined) return unwind([sequence], undefined, residence)
-  const startedAtMillis = history?.unwinds.get(sequence.savePoint.path)?.atMillis
-  return Effect.flatMap(
-    Clock.currentTimeMillis,
-    (now) => unwind([sequence], (startedAtMillis ?? now) + limit, residence)
-  )
-}
-
-/** Runs a sequence with a time limit: when it passes, what may be cut is cut, and the limit is the failure. */
-export const bounded = (sequence: Sequence, atMillis: number, saga: SagaTree, restore: Restore): AnyEffect => {
-  const { execution, savePoint } = sequence
-  // Nothing new starts here any more: there is nothing to bound.
-  const { history } = execution
-  if (history !== undefined && (savePoint.signal.stopped || sequence.isDone(history))) return Effect.whileLoop(sequence)
-  const { recorder, residence } = execution
-  return Effect.flatMap(Clock.currentTimeMillis, (now) => {
-    const limitMillis = saga.options.timeoutMillis ?? atMillis - now
-    const error = new SagaTimedOut({ saga: saga.definition.saga, limitMillis })
-    const onFire = () => {
-      const path = sequence.prefix.slice(0, -1)
-      recorder?.record({ _tag: "LimitPassed", atMillis: recorder.now(), path, saga: error.saga, limitMillis })
-      sequence.fail({ path: sequence.prefix, attempts: 1, cause: Cause.fail(error) })
-    }
-    // It has passed while the execution was nowhere: what was in flight then is not tried again.
-    const late = residence !== undefined && atMillis <= now
-    if (late) onFire()
-    // The limit cuts what may be cut even where the caller of the saga forbids interruption.
-    sequence.restore = Effect.interruptible
-    const forget = residence?.until(atMillis)
-    const limited = late
-      ? Effect.map(Effect.exit(Effect.whileLoop(sequence)), (exit) => ({ exit, timedOut: true }))
-      : withLimit(Effect.whileLoop(sequence), Math.max(0, atMillis - now), restore, onFire)
-    return Effect.flatMap(limited, ({ exit, timedOut }) => {
-      sequence.restore = restore
-      if (residence?.leaving !== true) forget?.()
-      if (!timedOut) return exit
-      // A wait that was cut ends without a failure of its own.
-      if (Exit.isFailure(exit)) sequence.conclude(exit.cause)
-      else sequence.progress = Progress.Reported
-      return Effect.fail(error)
-    })
-  })
-}

@@ -28,7 +28,11 @@ export const endingOf = (executionId: string, facts: ReadonlyArray<SagaEvent>): 
         failures.push(fact)
         break
       case "LimitPassed":
-        failures.push({ path: limitedAt(fact.path), attempts: 1, cause: Cause.fail(new SagaTimedOut({ saga: fact.saga, limitMillis: fact.limitMillis })) })
+        failures.push({
+          path: limitedAt(fact.path),
+          attempts: 1,
+          cause: Cause.fail(new SagaTimedOut({ saga: fact.saga, limitMillis: fact.limitMillis }))
+        })
         break
       case "StepUncertain": {
         const { cause, path, reason } = fact

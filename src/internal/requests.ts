@@ -17,9 +17,10 @@ import {
   ExecutionStuck,
   PayloadRefused
 } from "../ExecutionError.ts"
+import type { AwaitError, CancelError, StartError } from "../ExecutionError.ts"
+import type { ExecutionRecord, JournalUnavailable } from "../Journal.ts"
 import { withAftermath } from "../SagaError.ts"
 import type { SagaEvent } from "../SagaEvent.ts"
-import type { ExecutionRecord, JournalUnavailable } from "../Journal.ts"
 import { equivalent, longLength, roundTrip } from "./codec.ts"
 import type { Fate } from "./committer.ts"
 import { hashOf } from "./definition.ts"
@@ -30,12 +31,6 @@ import type { Registered } from "./resident.ts"
 import { keyed, randomId } from "./run.ts"
 import type { SagaTree } from "./tree.ts"
 import { onClock } from "./wait.ts"
-
-/** What may keep an execution from being started. */
-export type StartError = ExecutionConflict | ExecutionIdInvalid | PayloadRefused | JournalUnavailable
-
-/** What may be wrong with waiting for one. */
-export type AwaitError = ExecutionNotFound | ExecutionStuck | ExecutionAbandoned | JournalUnavailable
 
 const longestId = 400
 
@@ -147,15 +142,18 @@ const settle = (request: Request, fate: Fate): Effect.Effect<string, StartError>
 /** The id is taken in the journal: by the same request, or by another one. */
 const joinStored = (request: Request): Effect.Effect<string, StartError> => {
   const { engine, executionId, registered } = request
-  return Effect.flatMap(engine.journal.facts(executionId, 0), (facts) =>
-    Effect.flatMap(engine.journal.find(executionId), (row) => {
-      if (Option.isNone(row) || facts[0] === undefined) return Effect.andThen(Effect.yieldNow, begin(request))
-      const { saga } = row.value
-      const first = saga === registered.definition.saga ? registered.codec.decode(facts[0].data) : undefined
-      return first !== undefined && Result.isSuccess(first) && first.success._tag === "SagaStarted"
-        ? join(request, saga, first.success.payload)
-        : Effect.fail(conflict(request, saga, facts[0].data))
-    }))
+  return Effect.flatMap(
+    engine.journal.facts(executionId, 0),
+    (facts) =>
+      Effect.flatMap(engine.journal.find(executionId), (row) => {
+        if (Option.isNone(row) || facts[0] === undefined) return Effect.andThen(Effect.yieldNow, begin(request))
+        const { saga } = row.value
+        const first = saga === registered.definition.saga ? registered.codec.decode(facts[0].data) : undefined
+        return first !== undefined && Result.isSuccess(first) && first.success._tag === "SagaStarted"
+          ? join(request, saga, first.success.payload)
+          : Effect.fail(conflict(request, saga, facts[0].data))
+      })
+  )
 }
 
 /** The same saga with the same payload is the same request. */
@@ -233,7 +231,9 @@ const stored = (engine: Engine, tree: SagaTree, row: ExecutionRecord): Effect.Ef
     }
     const ending = endingOf(executionId, facts)
     return ending === undefined
-      ? Effect.fail(new ExecutionStuck({ saga, executionId, problem: `it is ${row.state}, and its last fact says otherwise` }))
+      ? Effect.fail(
+        new ExecutionStuck({ saga, executionId, problem: `it is ${row.state}, and its last fact says otherwise` })
+      )
       : Effect.succeed(ending)
   })
 }
@@ -277,17 +277,17 @@ export const facts = (
       }
     })
     return Stream.flattenIterable(
-      Stream.unfold(undefined, () =>
-        Effect.map(next, Option.match({ onNone: () => undefined, onSome: (read) => [read, undefined] as const })))
+      Stream.unfold(
+        undefined,
+        () => Effect.map(next, Option.match({ onNone: () => undefined, onSome: (read) => [read, undefined] as const }))
+      )
     )
   }))
 
-const isAtRest = ({ state }: ExecutionRecord): boolean => state !== "Running" && state !== "Waiting" && state !== "Compensating"
+const isAtRest = ({ state }: ExecutionRecord): boolean =>
+  state !== "Running" && state !== "Waiting" && state !== "Compensating"
 
 // ------------------------------------------------------------------------------------------- cancel
-
-/** What may keep an execution from being cancelled. */
-export type CancelError = ExecutionNotFound | ExecutionStuck | AlreadyCommitted | AlreadyFinal | JournalUnavailable
 
 /** Cancels an execution wherever it is. Returns when that is recorded. */
 export const cancel = (engine: Engine, executionId: string): Effect.Effect<void, CancelError> =>
@@ -318,13 +318,17 @@ const cancelStored = (engine: Engine, executionId: string): Effect.Effect<void, 
     if (Option.isNone(row)) return yield* new ExecutionNotFound({ executionId })
     if (isAtRest(row.value)) return yield* atRest(row.value)
     if (before.some(({ tag }) => tag === "CancelRequested")) return
-    if (!(yield* journal.send({ executionId, kind: "cancel", data: "{}" }))) return yield* cancelStored(engine, executionId)
+    if (!(yield* journal.send({ executionId, kind: "cancel", data: "{}" }))) {
+      return yield* cancelStored(engine, executionId)
+    }
     engine.poke()
     let pauseMillis = 2
     while (true) {
       const now = yield* journal.find(executionId)
       for (const { tag } of yield* journal.facts(executionId, before.length)) {
-        if (tag === "CancelRequested") return
+        if (tag === "CancelRequested") {
+          return
+        }
         if (tag === "CancelRefused") return yield* new AlreadyCommitted({ executionId })
       }
       if (Option.isSome(now) && isAtRest(now.value)) return yield* atRest(now.value)
@@ -333,7 +337,9 @@ const cancelStored = (engine: Engine, executionId: string): Effect.Effect<void, 
     }
   })
 
-const atRest = ({ executionId, problem, saga, state }: ExecutionRecord): Effect.Effect<never, AlreadyFinal | ExecutionStuck> =>
+const atRest = (
+  { executionId, problem, saga, state }: ExecutionRecord
+): Effect.Effect<never, AlreadyFinal | ExecutionStuck> =>
   state === "Succeeded" || state === "Compensated" || state === "Abandoned"
     ? Effect.fail(new AlreadyFinal({ executionId, state }))
     : Effect.fail(new ExecutionStuck({ saga, executionId, problem: problem ?? "a person has to look at it" }))

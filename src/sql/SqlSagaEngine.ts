@@ -3,8 +3,8 @@
  *
  * @since 0.1.0
  */
-import type * as SqlClient from "effect/sql/SqlClient"
 import * as Layer from "effect/Layer"
+import type * as SqlClient from "effect/sql/SqlClient"
 import type { EngineOptions } from "../SagaEngine.ts"
 import { SagaEngine } from "../SagaEngine.ts"
 import type { JournalLocked } from "../SagaJournal.ts"

@@ -12,33 +12,39 @@ import { brokenPromises, draw } from "../core/randomVerdict.ts"
 import { inProcess, Process } from "./process.ts"
 
 /** The state of the whole run must fold from what the journal holds in the end. */
-const dyingAt = (deaths: ReadonlyArray<number>, seen: { writes: number; died: number }): Executor => (saga, stuck, recorded) =>
-  Effect.scoped(Effect.gen(function*() {
-    const journal = Context.get(yield* Layer.build(SagaJournal.layerMemory), SagaJournal)
-    const executionId = "run"
-    for (const lastWrite of [...deaths, never]) {
-      const process = new Process()
-      const facts = (engine: SagaEngine["Service"]) =>
-        Effect.map(Stream.runCollect(engine.events(saga, executionId)), (facts) => recorded(facts))
-      const outcome = yield* Effect.orDie(inProcess(journal, saga, lastWrite, { evictAfter: 0 }, (engine) =>
-        Effect.tap(Effect.andThen(
-          engine.start(saga, "", { executionId }),
-          Effect.catchTag(
-            engine.outcome(saga, executionId, { onStuck: "fail" }),
-            "ExecutionStuck",
-            () => {
-              // A process may die between what it records and what it tells.
-              const said = stuck() ?? new Saga.CompensationFailed({ ...nothingSaid, executionId })
-              return Effect.succeed({ _tag: "Stuck" as const, executionId, error: said })
-            }
-          )
-        ), () => facts(engine)), process))
-      seen.writes += process.writes
-      if (outcome !== undefined) return outcome
-      seen.died++
-    }
-    return yield* Effect.die("died too often")
-  }))
+const dyingAt =
+  (deaths: ReadonlyArray<number>, seen: { writes: number; died: number }): Executor => (saga, stuck, recorded) =>
+    Effect.scoped(Effect.gen(function*() {
+      const journal = Context.get(yield* Layer.build(SagaJournal.layerMemory), SagaJournal)
+      const executionId = "run"
+      for (const lastWrite of [...deaths, never]) {
+        const process = new Process()
+        const facts = (engine: SagaEngine["Service"]) =>
+          Effect.map(Stream.runCollect(engine.events(saga, executionId)), (facts) => recorded(facts))
+        const outcome = yield* Effect.orDie(
+          inProcess(journal, saga, lastWrite, { evictAfter: 0 }, (engine) =>
+            Effect.tap(
+              Effect.andThen(
+                engine.start(saga, "", { executionId }),
+                Effect.catchTag(
+                  engine.outcome(saga, executionId, { onStuck: "fail" }),
+                  "ExecutionStuck",
+                  () => {
+                    // A process may die between what it records and what it tells.
+                    const said = stuck() ?? new Saga.CompensationFailed({ ...nothingSaid, executionId })
+                    return Effect.succeed({ _tag: "Stuck" as const, executionId, error: said })
+                  }
+                )
+              ),
+              () => facts(engine)
+            ), process)
+        )
+        seen.writes += process.writes
+        if (outcome !== undefined) return outcome
+        seen.died++
+      }
+      return yield* Effect.die("died too often")
+    }))
 
 const nothingSaid = {
   saga: "Random",
@@ -81,7 +87,9 @@ it("random sagas keep their promises when their process dies after any write", a
       const problems = problemsOf(result)
       if (problems.length === 0) continue
       const replay = `SEED=${seed} npx vitest run engine/crash`
-      const text = `${shapeOf(one.saga)}\ndies after ${plan.join(", then ")}\n- ${problems.join("\n- ")}\n${result.ledger.join("\n")}\n${result.facts.map(({ event }) => JSON.stringify(event)).join("\n")}\n${replay}`
+      const text = `${shapeOf(one.saga)}\ndies after ${plan.join(", then ")}\n- ${problems.join("\n- ")}\n${
+        result.ledger.join("\n")
+      }\n${result.facts.map(({ event }) => JSON.stringify(event)).join("\n")}\n${replay}`
       failures.push({ text, size: sizeOf(one.saga) * 1000 + whole.writes })
     }
   }

@@ -64,7 +64,7 @@ it("a program compiles against it", () => {
 it("the program imports every entry and runs", () => {
   const program = readFileSync(join(project, "main.ts"), "utf8")
   expect(Array.from(entries.keys()).filter((entry) => !program.includes(`from "${entry}"`))).toEqual([])
-  expect(run(project, "node", "main.ts")).toBe("reserve 12A\nrelease 12A\ndeclined\ntrue\nFailure\n")
+  expect(run(project, "node", "main.ts")).toBe("reserve 12A\nrelease 12A\ndeclined\ntrue\nFailure\nhello you\n")
 })
 
 it("internal files are out of reach", () => {

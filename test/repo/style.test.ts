@@ -9,15 +9,18 @@ const forbidden: Record<string, RegExp> = {
   "writes to the console": /\bconsole\./g
 }
 
-const found = (pattern: RegExp, part: "code" | "text"): ReadonlyArray<string> =>
-  sources().flatMap((source) =>
+/** The one file that may, because what it does is to read and write the journal's text. */
+const exceptions: Record<string, string> = { "parses JSON": "internal/codec" }
+
+const found = (pattern: RegExp, part: "code" | "text", except?: string): ReadonlyArray<string> =>
+  sources().filter(({ name }) => name !== except).flatMap((source) =>
     Array.from(source[part].matchAll(pattern), ({ 0: match, index }) => {
       return `src/${source.name}.ts:${source[part].slice(0, index).split("\n").length} ${match}`
     })
   )
 
 for (const [deed, pattern] of Object.entries(forbidden)) {
-  it(`no file ${deed}`, () => expect(found(pattern, "code")).toEqual([]))
+  it(`no file ${deed}`, () => expect(found(pattern, "code", exceptions[deed])).toEqual([]))
 }
 
 it("nothing is left for later", () => expect(found(/\b(?:TODO|FIXME|XXX)\b/g, "text")).toEqual([]))

@@ -47,7 +47,10 @@ export const makePostgres = Effect.fnUntraced(function*(database: Database, pref
   )
   const variants = new Map<string, string>()
 
-  // Statements are not prepared: a plan that was made for small tables would be kept while they grow.
+  // A prepared statement keeps the plan that was made for small tables while they grow. So most are not prepared, and the
+  // one that writes is anew when this process has written four times as much: its text then ends with another number.
+  let writes = 0
+  const generation = () => (31 - Math.clz32(++writes)) >> 1
   const ask = (operation: string, text: string, params: ReadonlyArray<unknown> = []) =>
     database.run(operation, database.sql.unsafe<Row>(text, params).unprepared)
 
@@ -106,7 +109,8 @@ export const makePostgres = Effect.fnUntraced(function*(database: Database, pref
     if (has.rest) params.push(...columns(rest))
     if (has.updates) params.push(JSON.stringify(updates))
     if (has.signals) params.push(arrayOf(signals))
-    const [row] = yield* Effect.mapError(ask("write", text, params), refusedOr)
+    const writing = database.sql.unsafe<Row>(`${text}\n-- ${generation()}`, params)
+    const [row] = yield* Effect.mapError(database.run("write", writing), refusedOr)
     if (row?.["lease"] !== 1) {
       yield* forget(lease)
       return leaseLost
