@@ -121,6 +121,6 @@ export const fulfil = Saga.make("Fulfil", { payload: Order, key: (order) => orde
       Mail.use((mail) => mail.send(payload.id, payload.customer, idempotencyKey))
   }),
   Saga.output(Receipt, ({ parcel, payload }) => ({ order: payload.id, carrier: parcel, cents: totalOf(payload) })),
-  Saga.timeout("1 minute"),
+  Saga.timeout("10 minutes"),
   Saga.unwind({ retry: Schedule.max([Schedule.spaced("40 millis"), Schedule.recurs(2)]) })
 )

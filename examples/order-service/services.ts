@@ -137,7 +137,7 @@ export class Carriers extends Context.Service<Carriers, {
           { order, account: "parcels", amount: 1 },
           served[carrier]?.includes(country) ? undefined : new Undeliverable({ carrier, country }),
           // It is booked, and the answer is on its way.
-          carrier === "Snail" && country === "IS" ? Effect.sleep("20 seconds") : Effect.void
+          carrier === "Snail" && country === "IS" ? Effect.sleep("1 minute") : Effect.void
         ),
       cancel: undo,
       find
