@@ -1,0 +1,4 @@
+import * as faults from "./faults.ts"
+import { sqlite } from "./stores.ts"
+
+faults.suite("SQLite", sqlite)
