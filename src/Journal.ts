@@ -211,7 +211,7 @@ export class JournalUnavailable extends Data.TaggedError("JournalUnavailable")<{
   override get message(): string {
     return `The journal did not answer to "${this.operation}": ${
       this.cause instanceof Error ? this.cause.message : String(this.cause)
-    }. Nothing was lost; it is tried again`
+    }. What was recorded is not lost: ask again`
   }
 }
 
@@ -248,6 +248,13 @@ export class JournalLocked extends Data.TaggedError("JournalLocked")<{ readonly 
 export interface Journal {
   /** Whether other processes may write to the same store: then an engine looks from time to time what they wrote. */
   readonly shared: boolean
+
+  /**
+   * How many batches it writes side by side. No two of them hold the same execution.
+   *
+   * @default 1
+   */
+  readonly writers?: number
 
   /**
    * Takes a lease of so many milliseconds by the store's clock. Closing the scope without `end` looks like the death of

@@ -1,6 +1,6 @@
 /**
  * Group commit: what all executions of an engine have to write travels in one batch, and while that is under way the
- * next one gathers. It knows neither sagas nor facts.
+ * next one gathers. What one execution writes is never in two batches at once. It knows neither sagas nor facts.
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -36,19 +36,26 @@ const leaseLost: Fate = { _tag: "LeaseLost" }
 const firstPauseMillis = 50
 const longestPauseMillis = 1_000
 
-/** Gathers entries and writes them, one batch after the other. */
+/** Gathers entries and writes them in batches. */
 export class Committer {
   readonly #journal: Journal
   readonly #clock: Clock.Clock
-  /** Called when a batch was refused because the lease was lost, after its entries were told. */
-  readonly #onLeaseLost: () => Effect.Effect<Lease>
+  /** Called when a batch was refused because its lease is lost, after its entries were told. Comes back with a new one. */
+  readonly #onLeaseLost: (lost: Lease) => Effect.Effect<Lease>
   readonly #latch = Latch.makeUnsafe(false)
   #lease: Lease
-  #lost = false
+  #lost: Lease | undefined
   #entries: Array<Entry> = []
+  /** The executions of batches under way: what more they have to write comes after that. */
+  readonly #underWay = new Set<string>()
   #nextId = 0
 
-  constructor(journal: Journal, lease: Lease, clock: Clock.Clock, onLeaseLost: () => Effect.Effect<Lease>) {
+  constructor(
+    journal: Journal,
+    lease: Lease,
+    clock: Clock.Clock,
+    onLeaseLost: (lost: Lease) => Effect.Effect<Lease>
+  ) {
     this.#journal = journal
     this.#lease = lease
     this.#clock = clock
@@ -59,13 +66,14 @@ export class Committer {
   add(entry: Entry): void {
     if (this.#journal.writeUnsafe === undefined) {
       this.#entries.push(entry)
-      if (this.#entries.length === 1) this.#latch.openUnsafe()
+      this.#latch.openUnsafe()
       return
     }
-    const result = this.#journal.writeUnsafe(this.#lease, this.#batchOf([entry]))
+    const lease = this.#lease
+    const result = this.#journal.writeUnsafe(lease, this.#batchOf([entry]))
     this.#tell([entry], result)
     if (result._tag === "Committed") return
-    this.#lost = true
+    this.#lost = lease
     this.#latch.openUnsafe()
   }
 
@@ -76,20 +84,46 @@ export class Committer {
     for (const entry of entries) entry.settled(leaseLost)
   }
 
-  /** Writes for ever. */
-  get run(): Effect.Effect<never> {
+  /** Writes for ever, as many batches side by side as the store takes. */
+  get run(): Effect.Effect<void> {
+    const writers = Array.from({ length: this.#journal.writers ?? 1 }, () => this.#writer)
+    return Effect.all(writers, { concurrency: "unbounded", discard: true })
+  }
+
+  get #writer(): Effect.Effect<never> {
     return Effect.forever(Effect.gen({ self: this }, function*() {
       yield* this.#latch.await
       // Whoever was woken by the batch before adds to this one first.
       yield* Effect.yieldNow
+      const entries = this.#take()
       this.#latch.closeUnsafe()
-      const entries = this.#entries
-      this.#entries = []
-      const lost = entries.length > 0 && (yield* this.#write(entries))
-      if (!lost && !this.#lost) return
-      this.#lost = false
-      this.#lease = yield* this.#onLeaseLost()
+      if (entries.length > 0) {
+        const lease = this.#lease
+        const lost = yield* this.#write(lease, entries)
+        for (const { executionId } of entries) this.#underWay.delete(executionId)
+        if (this.#entries.length > 0) this.#latch.openUnsafe()
+        if (lost) this.#lost = lease
+      }
+      const lost = this.#lost
+      this.#lost = undefined
+      if (lost !== undefined) this.#lease = yield* this.#onLeaseLost(lost)
     }))
+  }
+
+  /** All entries but those of executions that have one under way, or one before in the same batch. */
+  #take(): ReadonlyArray<Entry> {
+    const taken: Array<Entry> = []
+    const later: Array<Entry> = []
+    const held = new Set<string>()
+    for (const entry of this.#entries) {
+      const { executionId } = entry
+      if (held.has(executionId) || this.#underWay.has(executionId)) later.push(entry)
+      else taken.push(entry)
+      if (entry.start !== undefined || entry.update !== undefined) held.add(executionId)
+    }
+    this.#entries = later
+    for (const { executionId } of taken) this.#underWay.add(executionId)
+    return taken
   }
 
   #batchOf(entries: ReadonlyArray<Entry>): Batch {
@@ -112,16 +146,16 @@ export class Committer {
   }
 
   /** Writes entries as one batch, again and again until the store has answered. Says whether the lease is lost. */
-  #write(entries: ReadonlyArray<Entry>): Effect.Effect<boolean> {
+  #write(lease: Lease, entries: ReadonlyArray<Entry>): Effect.Effect<boolean> {
     const batch = this.#batchOf(entries)
     const attempt = (pauseMillis: number): Effect.Effect<boolean> =>
-      Effect.matchEffect(this.#journal.write(this.#lease, batch), {
+      Effect.matchEffect(this.#journal.write(lease, batch), {
         onSuccess: (result) => {
           this.#tell(entries, result)
           return Effect.succeed(result._tag === "LeaseLost")
         },
         onFailure: (error) =>
-          error._tag === "BatchRefused" ? this.#bisect(entries, error) : Effect.flatMap(
+          error._tag === "BatchRefused" ? this.#bisect(lease, entries, error) : Effect.flatMap(
             Effect.andThen(Effect.logWarning(error.message), onClock(this.#clock, Effect.sleep(pauseMillis))),
             () => attempt(Math.min(pauseMillis * 2, longestPauseMillis))
           )
@@ -130,15 +164,15 @@ export class Committer {
   }
 
   /** Finds the entry that the store will not take, so that it harms nobody else. */
-  #bisect(entries: ReadonlyArray<Entry>, cause: BatchRefused): Effect.Effect<boolean> {
+  #bisect(lease: Lease, entries: ReadonlyArray<Entry>, cause: BatchRefused): Effect.Effect<boolean> {
     if (entries.length === 1) {
       entries[0]!.settled({ _tag: "Refused", cause })
       return Effect.succeed(false)
     }
     const middle = entries.length >>> 1
-    return Effect.flatMap(this.#write(entries.slice(0, middle)), (lost) => {
+    return Effect.flatMap(this.#write(lease, entries.slice(0, middle)), (lost) => {
       const rest = entries.slice(middle)
-      if (!lost) return this.#write(rest)
+      if (!lost) return this.#write(lease, rest)
       for (const entry of rest) entry.settled(leaseLost)
       return Effect.succeed(true)
     })

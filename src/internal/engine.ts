@@ -12,7 +12,8 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
-import type { Claimed, Journal, JournalLocked, JournalUnavailable, Lease, StartRecord } from "../Journal.ts"
+import type { Claimed, Journal, JournalLocked, Lease, StartRecord } from "../Journal.ts"
+import { JournalUnavailable } from "../Journal.ts"
 import { SagaDefinitionError } from "../SagaError.ts"
 import type { SagaEvent } from "../SagaEvent.ts"
 import { Observers } from "../SagaObserver.ts"
@@ -23,7 +24,7 @@ import { Committer } from "./committer.ts"
 import { difference, hashOf } from "./definition.ts"
 import { History } from "./history.ts"
 import { quietly } from "./recorder.ts"
-import type { Departure, Registered } from "./resident.ts"
+import type { Departure, Registered, Trace } from "./resident.ts"
 import { Resident } from "./resident.ts"
 import type { SagaTree } from "./tree.ts"
 import { onClock } from "./wait.ts"
@@ -69,7 +70,7 @@ export class Engine {
     this.settings = settings
     this.#lease = lease
     this.#leaseScope = leaseScope
-    this.committer = new Committer(journal, lease, this.live, () => this.#renewed())
+    this.committer = new Committer(journal, lease, this.live, (lost) => this.#renewed(lost))
   }
 
   // ------------------------------------------------------------------------------------------- lifecycle
@@ -97,6 +98,7 @@ export class Engine {
     const [, ...others] = running
     return Effect.gen({ self: this }, function*() {
       this.#closing = true
+      this.watches.wakeAll()
       yield* Fiber.interruptAll(others)
       yield* this.#dismiss(Array.from(this.residents.values()))
       yield* Fiber.interruptAll(running)
@@ -122,13 +124,12 @@ export class Engine {
       yield* onClock(this.live, Effect.sleep(this.settings.leaseMillis / 3))
       const lease = this.#lease
       const kept = yield* this.patiently(this.journal.renew(lease, this.settings.leaseMillis))
-      if (!kept && lease === this.#lease) yield* this.#renewed()
+      if (!kept) yield* this.#renewed(lease)
     }))
   }
 
   /** The lease is lost: everything here belongs to others now. Comes back with a new lease. */
-  #renewed(): Effect.Effect<Lease> {
-    const lost = this.#lease
+  #renewed(lost: Lease): Effect.Effect<Lease> {
     return this.#renewing.withPermit(Effect.gen({ self: this }, function*() {
       if (this.#lease !== lost) return this.#lease
       yield* Effect.logWarning(
@@ -142,6 +143,11 @@ export class Engine {
     }))
   }
   readonly #renewing = Semaphore.makeUnsafe(1)
+
+  /** Why nothing can be asked of it any more; undefined while it can. */
+  closed(operation: string): JournalUnavailable | undefined {
+    return this.#closing ? new JournalUnavailable({ operation, cause: "the engine is closed" }) : undefined
+  }
 
   // ------------------------------------------------------------------------------------------- sagas
 
@@ -216,7 +222,12 @@ export class Engine {
   // ------------------------------------------------------------------------------------------- coming
 
   /** Runs a new execution here. */
-  enter(registered: Registered, start: StartRecord, payload: unknown): Effect.Effect<Resident> {
+  enter(
+    registered: Registered,
+    start: StartRecord,
+    payload: unknown,
+    trace: Trace | undefined
+  ): Effect.Effect<Resident> {
     return this.#admit(
       new Resident({
         registered,
@@ -224,6 +235,7 @@ export class Engine {
         executionId: start.executionId,
         payload,
         start,
+        trace,
         facts: [],
         history: undefined,
         signals: [],
@@ -339,6 +351,7 @@ export class Engine {
           executionId,
           payload: first.payload,
           start: undefined,
+          trace: first.trace,
           facts,
           history,
           signals: claimed.signals,
@@ -465,7 +478,7 @@ export class Engine {
   get #lookAround(): Effect.Effect<never> {
     return Effect.forever(Effect.gen({ self: this }, function*() {
       yield* onClock(this.live, Effect.sleep(this.settings.pollMillis))
-      yield* Effect.ignore(this.#look)
+      yield* Effect.catchTag(this.#look, "JournalUnavailable", (error) => Effect.logDebug(error.message))
     }))
   }
 

@@ -67,6 +67,14 @@ export class History {
     return this.#touched.has(path)
   }
 
+  /** What is on record as done and has a compensation. */
+  *compensatable(): Generator<StepPath> {
+    for (const [path, { end }] of this.steps) {
+      const node = end?._tag === "StepSucceeded" ? nodeAt(this.#tree, path) : undefined
+      if (node?._tag === "Step" && node.compensation !== undefined) yield path
+    }
+  }
+
   /** Why nobody knows what became of an action that was in flight. */
   lossOf(path: StepPath): Cause.Cause<never> {
     return Cause.die(new ProcessLost({ path }))

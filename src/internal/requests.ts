@@ -2,11 +2,13 @@
  * What callers ask of an engine: to start, to wait, to look, to cancel. Whoever is interrupted in one of these has let go
  * of the execution and changed nothing.
  */
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
+import * as Tracer from "effect/Tracer"
 import {
   AlreadyCommitted,
   AlreadyFinal,
@@ -27,7 +29,7 @@ import { hashOf } from "./definition.ts"
 import type { Engine } from "./engine.ts"
 import type { Ending } from "./outcome.ts"
 import { endingOf } from "./outcome.ts"
-import type { Registered } from "./resident.ts"
+import type { Registered, Trace } from "./resident.ts"
 import { keyed, randomId } from "./run.ts"
 import type { SagaTree } from "./tree.ts"
 import { onClock } from "./wait.ts"
@@ -64,7 +66,11 @@ export const start = (
     const problem = idProblem(id)
     if (problem !== undefined) return Effect.fail(new ExecutionIdInvalid({ executionId: id, problem }))
     const registered = engine.known(tree)
-    const request = { engine, registered, executionId: id, payload: value, text }
+    const span = Option.getOrUndefined(Context.getOption(fiber.context, Tracer.ParentSpan))
+    const trace = span === undefined
+      ? undefined
+      : { traceId: span.traceId, spanId: span.spanId, sampled: span.sampled }
+    const request = { engine, registered, executionId: id, payload: value, text, trace }
     const started = Effect.andThen(engine.define(registered), begin(request))
     return text.length < longLength ? started : Effect.andThen(
       Effect.logWarning(`The payload of saga "${saga}" takes ${text.length} characters of JSON in the journal`),
@@ -78,11 +84,14 @@ interface Request {
   readonly executionId: string
   readonly payload: unknown
   readonly text: string
+  readonly trace: Trace | undefined
 }
 
 const begin = (request: Request): Effect.Effect<string, StartError> =>
   Effect.suspend(() => {
-    const { engine, executionId, payload, registered } = request
+    const { engine, executionId, payload, registered, trace } = request
+    const closed = engine.closed("start")
+    if (closed !== undefined) return Effect.fail(closed)
     const resident = engine.residents.get(executionId)
     if (resident !== undefined) {
       return Effect.flatMap(Deferred.await(resident.entered), (fate) =>
@@ -101,12 +110,12 @@ const begin = (request: Request): Effect.Effect<string, StartError> =>
     if (engine.hasRoom(registered)) {
       return Effect.flatMap(
         // Once it is here nobody's interruption may leave it between here and the journal.
-        Effect.uninterruptible(engine.enter(registered, { ...row, owned: true }, payload)),
+        Effect.uninterruptible(engine.enter(registered, { ...row, owned: true }, payload, trace)),
         (resident) => Effect.flatMap(Deferred.await(resident.entered), (fate) => settle(request, fate))
       )
     }
-    const fact: SagaEvent = { _tag: "SagaStarted", atMillis: row.startedAtMillis, saga, version, payload }
-    const data = registered.codec.encode(fact)
+    const fact = { _tag: "SagaStarted", atMillis: row.startedAtMillis, saga, version, payload } as const
+    const data = registered.codec.encode(trace === undefined ? fact : { ...fact, trace })
     return Effect.flatMap(
       Effect.callback<Fate>((resume) =>
         engine.committer.add({
@@ -192,6 +201,8 @@ export const ending = (
     const look: Effect.Effect<Ending, AwaitError> = Effect.suspend(() => {
       watch.latch.closeUnsafe()
       if (watch.ending !== undefined) return Effect.succeed(watch.ending)
+      const closed = engine.closed("await")
+      if (closed !== undefined && !engine.residents.has(executionId)) return Effect.fail(closed)
       if (engine.residents.has(executionId)) return more
       return Effect.flatMap(engine.patiently(engine.journal.find(executionId)), (row) => {
         if (Option.isNone(row)) return Effect.fail(new ExecutionNotFound({ executionId }))

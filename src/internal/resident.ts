@@ -8,6 +8,7 @@ import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
+import * as Tracer from "effect/Tracer"
 import { SagaCancelled } from "../ExecutionError.ts"
 import type { SignalRecord, StartRecord } from "../Journal.ts"
 import type { SagaEvent } from "../SagaEvent.ts"
@@ -38,6 +39,9 @@ export interface Registered {
   closing: boolean
 }
 
+/** A span in another fiber or process, as the first fact keeps it. */
+export type Trace = NonNullable<Extract<SagaEvent, { readonly _tag: "SagaStarted" }>["trace"]>
+
 /** How a stay ended. */
 export type Departure =
   | { readonly _tag: "Ended"; readonly ending: Ending }
@@ -56,6 +60,8 @@ export interface Entrance {
   readonly executionId: string
   readonly payload: unknown
   readonly start: StartRecord | undefined
+  /** The span around the caller that started it, wherever that was. */
+  readonly trace: Trace | undefined
   readonly facts: ReadonlyArray<SagaEvent>
   readonly history: History | undefined
   readonly signals: ReadonlyArray<SignalRecord>
@@ -77,6 +83,7 @@ export class Resident {
   readonly entered = Deferred.makeUnsafe<Fate>()
   readonly left = Deferred.makeUnsafe<void>()
   readonly #entrance: Entrance
+  readonly #context: Context.Context<never>
   #execution: Execution | undefined
   #fiber: Fiber.Fiber<void> | undefined
   #fate: Fate | undefined
@@ -91,7 +98,11 @@ export class Resident {
     this.residence = new Residence(history)
     this.residence.onWait = (dueAtMillis) =>
       dueAtMillis - registered.clock.currentTimeMillisUnsafe() > entrance.evictAfterMillis ? this.#rest : undefined
-    const { clock, context, observers, tree } = registered
+    const { clock, observers, tree } = registered
+    // One trace, in whatever process it runs.
+    const context = this.#context = entrance.trace === undefined
+      ? registered.context
+      : Context.add(registered.context, Tracer.ParentSpan, Tracer.externalSpan(entrance.trace))
     const watched = observers.length === 0
       ? undefined
       : new Telling(observers, new Watched(tree.definition, context, () => executionId), clock)
@@ -111,7 +122,7 @@ export class Resident {
 
   /** Starts it, in a fiber of its own with the services of its saga. */
   get run(): Effect.Effect<void> {
-    const { history, signals } = this.#entrance
+    const { history, signals, trace } = this.#entrance
     const { registered } = this
     const body = Effect.uninterruptibleMask((restore) =>
       Effect.suspend(() => {
@@ -122,7 +133,8 @@ export class Resident {
         if (history === undefined) {
           const { saga, version } = tree.definition
           const atMillis = this.recorder.now()
-          this.recorder.record({ _tag: "SagaStarted", atMillis, saga, version, payload: this.payload })
+          const fact = { _tag: "SagaStarted", atMillis, saga, version, payload: this.payload } as const
+          this.recorder.record(trace === undefined ? fact : { ...fact, trace })
         }
         this.signal(signals)
         const go = Effect.suspend(() =>
@@ -145,7 +157,7 @@ export class Resident {
       (cause) => this.#depart({ _tag: "Broken", problem: `A defect of the toolkit: ${Cause.pretty(cause)}` })
     )
     return Effect.flatMap(
-      Effect.forkDetach(Effect.setContext(guarded, registered.context), { startImmediately: true }),
+      Effect.forkDetach(Effect.setContext(guarded, this.#context), { startImmediately: true }),
       (fiber) => Effect.sync(() => void (this.#fiber = fiber))
     )
   }

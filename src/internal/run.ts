@@ -221,6 +221,8 @@ const failed = <A, E>(frame: Sequence, cause: Cause.Cause<unknown>, endings: End
     if (execution.leaving) return left(execution, endings)
     const failures = root.failures
     if (failures !== undefined) return stuck(frame, failures, "CompensationFailed", endings)
+    const forgotten = forgottenIn(frame)
+    if (forgotten !== undefined) return Effect.die(forgotten)
     const uncertain = root.uncertain ?? []
     const end = endings.compensated(first, execution, frame)
     const warned = uncertain.length === 0 ? end : Effect.andThen(
@@ -240,6 +242,17 @@ const failed = <A, E>(frame: Sequence, cause: Cause.Cause<unknown>, endings: End
       endings
     )
   })
+}
+
+/** The last look at the books of an execution that went on: it is never said to be compensated when something is not. */
+const forgottenIn = (frame: Frame): Error | undefined => {
+  const { history } = frame.execution
+  if (history === undefined) return undefined
+  const due = new Set(Array.from(frame.due(), ({ path }) => path))
+  const forgotten = Array.from(history.compensatable()).filter((path) => !due.has(path))
+  return forgotten.length === 0
+    ? undefined
+    : new Error(`effect-saga: on record as done, and not in the books that were unwound: ${forgotten.join(", ")}`)
 }
 
 /** A step of unknown outcome forbids every compensation. */

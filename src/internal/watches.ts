@@ -39,6 +39,10 @@ export class Watches {
     }
   }
 
+  wakeAll(): void {
+    for (const all of this.#watches.values()) for (const watch of all) watch.latch.openUnsafe()
+  }
+
   /** Wakes those who have not seen an execution in this state. */
   tell(executionId: string, state: ExecutionState): void {
     for (const watch of this.#watches.get(executionId) ?? []) if (watch.seen !== state) watch.latch.openUnsafe()

@@ -164,6 +164,7 @@ export const makePostgres = Effect.fnUntraced(function*(database: Database, pref
 
   const journal: Journal = {
     shared: true,
+    writers: 2,
     acquire,
     renew: (lease, leaseMillis) =>
       Effect.flatMap(
