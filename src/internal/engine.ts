@@ -6,6 +6,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
@@ -57,7 +58,9 @@ export class Engine {
   /** The clock of the outside world: leases and looking what others wrote go by it, whatever the clock of the sagas is. */
   readonly live: Clock.Clock = Clock.Clock.defaultValue()
   readonly #registry = new Map<string, Registered>()
-  readonly #defined = new Map<SagaTree, Registered>()
+  /** Sagas that are asked for here and run elsewhere. */
+  readonly #strangers = new WeakMap<SagaTree, Registered>()
+  readonly #defined = new WeakSet<SagaTree>()
   readonly #due = Latch.makeUnsafe(false)
   readonly #leaseScope: Scope.Closeable
   #lease: Lease
@@ -82,31 +85,32 @@ export class Engine {
       const leaseScope = yield* Scope.make()
       const lease = yield* acquire(journal, settings, live, leaseScope)
       const engine = new Engine(journal, settings, lease, leaseScope)
-      const fibers = [
-        engine.committer.run,
-        engine.#untilDue,
-        ...journal.shared ? [engine.#heartbeat, engine.#lookAround] : []
-      ]
+      const start = (fibers: ReadonlyArray<Effect.Effect<void>>) =>
+        Effect.forEach(fibers, (fiber) => Effect.forkDetach(fiber, { startImmediately: true }))
       yield* engine.patiently(journal.takeOver(lease))
-      const running = yield* Effect.forEach(fibers, (fiber) => Effect.forkDetach(fiber, { startImmediately: true }))
-      yield* Effect.addFinalizer(() => engine.#close(running))
+      const keeping = yield* start([engine.committer.run, ...journal.shared ? [engine.#heartbeat] : []])
+      const coming = yield* start([engine.#untilDue, ...journal.shared ? [engine.#lookAround] : []])
+      yield* Effect.addFinalizer(() => engine.#close(coming, keeping))
       return engine
     })
   }
 
-  #close(running: ReadonlyArray<Fiber.Fiber<unknown>>): Effect.Effect<void> {
-    const [, ...others] = running
+  /** No more executions come; those that are here get their time, under a lease that is kept until they have left. */
+  #close(
+    coming: ReadonlyArray<Fiber.Fiber<void>>,
+    keeping: ReadonlyArray<Fiber.Fiber<void>>
+  ): Effect.Effect<void> {
     return Effect.gen({ self: this }, function*() {
       this.#closing = true
       this.watches.wakeAll()
-      yield* Fiber.interruptAll(others)
+      yield* Fiber.interruptAll(coming)
       yield* this.#dismiss(Array.from(this.residents.values()))
-      yield* Fiber.interruptAll(running)
+      yield* Fiber.interruptAll(keeping)
       // What it still owns was cut: the next owner runs it again.
       yield* quietly(
         Effect.timeout(this.journal.end(this.#lease), abandonMillis).pipe((end) => onClock(this.live, end))
       )
-      yield* Scope.close(this.#leaseScope, yield* Effect.exit(Effect.void))
+      yield* Scope.close(this.#leaseScope, Exit.void)
     })
   }
 
@@ -153,7 +157,11 @@ export class Engine {
 
   /** What an engine knows of a saga, whether it runs it or not. */
   known(tree: SagaTree): Registered {
-    return this.#registry.get(keyOf(tree.definition)) ?? this.#described(tree, Context.empty())
+    const registered = this.#registry.get(keyOf(tree.definition)) ?? this.#strangers.get(tree)
+    if (registered !== undefined) return registered
+    const stranger = this.#described(tree, Context.empty())
+    this.#strangers.set(tree, stranger)
+    return stranger
   }
 
   #described(tree: SagaTree, context: Context.Context<never>): Registered {
@@ -178,7 +186,7 @@ export class Engine {
     const { saga, version } = definition
     return Effect.map(
       this.journal.define({ hash, saga, version, data: JSON.stringify(definition) }),
-      () => void this.#defined.set(registered.tree, registered)
+      () => void this.#defined.add(registered.tree)
     )
   }
 
