@@ -34,10 +34,10 @@ const onEngine = (journal: Layer.Layer<SagaJournal>): Executor => (saga, stuck) 
     )
   ))
 
-const { SEED, SEEDS = "1000" } = process.env
+const { SEED, SEEDS = "400" } = process.env
 const seeds = SEED === undefined ? Array.from({ length: Number(SEEDS) }, (_, seed) => seed) : [Number(SEED)]
 
-it("random sagas end as in a fiber", async () => {
+it("random sagas end as in a fiber", { timeout: 120_000 * Math.ceil(seeds.length / 400) }, async () => {
   const failures: Array<{ readonly one: Case; readonly problems: ReadonlyArray<string> }> = []
   for (const seed of seeds) {
     const one = draw(seed)
