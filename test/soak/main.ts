@@ -334,7 +334,17 @@ for (const id of entries.keys()) {
 
 const all = [...entries.values()].flat()
 const sum = (of: (entry: Entry) => number) => all.reduce((sum, entry) => sum + of(entry), 0)
-const again = sum(({ calls }) => Math.max(0, calls - 1)) + sum((entry) => Math.max(0, entry.undo_calls - 1))
+/** How often each action was tried again by its own schedule, in the same process or not. */
+const retries = new Map<string, number>()
+for (const { data, execution_id, tag } of [...facts.values()].flat()) {
+  if (tag !== "StepAttemptFailed") continue
+  const key = `${execution_id} ${(JSON.parse(data) as { readonly path: string }).path}`
+  retries.set(key, (retries.get(key) ?? 0) + 1)
+}
+// What is asked again because a process or a connection was lost, and for no other reason.
+const again = sum(({ calls, execution_id, path, undo_calls }) =>
+  Math.max(0, calls - 1 - (retries.get(`${execution_id} ${path}`) ?? 0)) + Math.max(0, undo_calls - 1)
+)
 const list = (map: ReadonlyMap<string, number>) =>
   [...map].map(([name, count]) => `${count} ${name}`).join(", ") || "none"
 
