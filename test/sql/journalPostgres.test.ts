@@ -3,7 +3,7 @@ import { SqlSagaJournal } from "effect-saga/sql"
 import { suite } from "../journal/suite.ts"
 import * as Postgres from "./postgres.ts"
 
-suite("the journal on PostgreSQL", {
+suite("on PostgreSQL", {
   layer: SqlSagaJournal.layer.pipe(Layer.provide(Postgres.layer())),
   noticesDeath: true
 })

@@ -10,7 +10,7 @@ const Unlocked = Layer.effect(SqlClient.SqlClient)(
   Effect.map(NodeSqlite.make({ filename: ":memory:" }), ({ client }) => client)
 ).pipe(Layer.provide(Reactivity.layer))
 
-suite("the journal on SQLite", {
+suite("on SQLite", {
   layer: SqlSagaJournal.layer.pipe(Layer.provide(Unlocked)),
   noticesDeath: false
 })

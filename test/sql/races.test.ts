@@ -32,12 +32,21 @@ const race = <E>(what: string, body: (scene: Scene) => Effect.Effect<void, E, Sc
 /** A lease that has run out when it is taken. */
 const acquireShort = (journal: Journal) => journal.acquire({ name: "short", leaseMillis: 0 })
 
-/** Locks the row of a lease, or ends it. */
+/** Locks the row of a lease, as a statement under it does or as one that changes it, or ends it. */
+const share = (lease: Lease) => `SELECT 1 FROM saga_leases WHERE id = ${lease.id} FOR SHARE`
 const lock = (lease: Lease) => `SELECT 1 FROM saga_leases WHERE id = ${lease.id} FOR UPDATE`
 const end = (lease: Lease) => `UPDATE saga_leases SET ended = true, epoch = epoch + 1 WHERE id = ${lease.id}`
 
 /** Locks the row of an execution, so that a batch that changes it stalls in its middle. */
 const stall = (executionId: string) => `SELECT 1 FROM saga_executions WHERE execution_id = '${executionId}' FOR UPDATE`
+
+/** Which sessions hold the lock of a lease. */
+const holders = (scene: Scene) =>
+  Effect.map(
+    scene.sql<{ readonly pid: number }>`SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+    (rows) => rows.map(({ pid }) => pid)
+  )
 
 describe("a batch and a takeover", () => {
   race(
@@ -100,6 +109,7 @@ describe("a batch and a takeover", () => {
         const [[expires]] = (yield* row) as [[bigint]]
         assert.isFalse(yield* scene.against(end(lease), journal.renew(lease, 3_600_000)))
         assert.deepStrictEqual(yield* row, [[expires, true]])
+        assert.deepStrictEqual(yield* holders(scene), [])
       })
   )
 
@@ -244,6 +254,25 @@ describe("a batch without an answer", () => {
       assert.deepStrictEqual(yield* claimAll(journal, lease, { sagas }), [])
     }))
 
+  race("a claim without an answer that is still under way is waited for", (scene) =>
+    Effect.gen(function*() {
+      const [journal, wire] = yield* scene.wired()
+      const lease = yield* acquire(journal)
+      const sagas = [{ saga: "Lossy", version: 1 }]
+      yield* journal.write(lease, waiting(0, start("one", { saga: "Lossy" }), start("two", { saga: "Lossy" })))
+      yield* wire.loseAnswerTo("Lossy")
+      yield* Effect.flip(claimAll(journal, lease, { sagas, limit: 1 }))
+      // What its statement would still be doing: it holds the lease and takes the other one.
+      const [, [own]] = (yield* until(
+        scene.sql`SELECT execution_id, claim FROM saga_executions ORDER BY owner NULLS FIRST`.values,
+        (rows) => rows[1]?.[1] !== 0
+      )) as unknown as [unknown, [string]]
+      const taking = `WITH lease AS (${share(lease)})
+        UPDATE saga_executions SET owner = ${lease.id}, claim = 1 FROM lease WHERE execution_id <> '${own}'`
+      const claimed = yield* scene.against(taking, claimAll(journal, lease, { sagas }))
+      assert.deepStrictEqual([...idsOf(claimed)].sort(), ["one", "two"])
+    }))
+
   it.effect("when the server was gone is written when it is back, and what was committed is there", () =>
     Effect.gen(function*() {
       const server = yield* Postgres.privateServer
@@ -262,13 +291,6 @@ describe("a batch without an answer", () => {
 })
 
 describe("the lock of an engine", () => {
-  const holders = (scene: Scene) =>
-    Effect.map(
-      scene.sql<{ readonly pid: number }>`SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted
-        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
-      (rows) => rows.map(({ pid }) => pid)
-    )
-
   race("whose session is cut moves to another one, and nobody takes over meanwhile", (scene) =>
     Effect.gen(function*() {
       const journal = yield* scene.journal()

@@ -1,0 +1,198 @@
+/** What a journal promises to who only reads, and about the text that it keeps. */
+import { assert } from "@effect/vitest"
+import { Effect, Option, Result } from "effect"
+import type { Journal } from "effect-saga/SagaJournal"
+import { describe } from "vitest"
+import type { PromiseTest } from "./promise.ts"
+import {
+  acquire,
+  batch,
+  claimAll,
+  committed,
+  contents,
+  fact,
+  kind,
+  missing,
+  start,
+  starting,
+  update,
+  waiting
+} from "./records.ts"
+
+export const reading = (test: PromiseTest): void => {
+  describe("reading", () => {
+    test("of many executions those that are stuck or final are told", (journal) =>
+      Effect.gen(function*() {
+        const lease = yield* acquire(journal)
+        const states = [
+          "Running",
+          "Waiting",
+          "Compensating",
+          "Stuck",
+          "Succeeded",
+          "Compensated",
+          "Abandoned"
+        ] as const
+        for (const state of states) {
+          yield* journal.write(lease, {
+            ...starting(start(state)),
+            updates: [update(state, state, { problem: "p" })]
+          })
+        }
+        const settled = yield* journal.settled([...states, "nobody"])
+        assert.deepStrictEqual(settled.map(({ state }) => state).sort(), [
+          "Abandoned",
+          "Compensated",
+          "Stuck",
+          "Succeeded"
+        ])
+        assert.isTrue(settled.every(({ executionId, problem, state }) => executionId === state && problem === "p"))
+        assert.deepStrictEqual(yield* journal.settled([]), [])
+      }))
+
+    test("pages go through all executions by age, without a gap and without a repetition", (journal) =>
+      Effect.gen(function*() {
+        const lease = yield* acquire(journal)
+        // Three start at a time.
+        const starts = Array.from(
+          { length: 20 },
+          (_, index) => start(`id-${(index * 7) % 20}`, { startedAtMillis: Math.floor(index / 3) })
+        )
+        yield* journal.write(lease, starting(...starts))
+        const expected = [...starts].sort((a, b) =>
+          a.startedAtMillis - b.startedAtMillis || (a.executionId < b.executionId ? -1 : 1)
+        ).map(({ executionId }) => executionId)
+        const seen: Array<string> = []
+        let after: { readonly startedAtMillis: number; readonly executionId: string } | undefined
+        while (true) {
+          const listed = yield* journal.list({ limit: 3, after })
+          if (listed.length === 0) break
+          assert.isAtMost(listed.length, 3)
+          seen.push(...listed.map(({ executionId }) => executionId))
+          after = listed.at(-1)
+        }
+        assert.deepStrictEqual(seen, expected)
+      }))
+
+    test("a list is of one saga, or of one state, or of both", (journal) =>
+      Effect.gen(function*() {
+        const lease = yield* acquire(journal)
+        for (const saga of ["A", "B"]) {
+          for (const state of ["Running", "Stuck", "Succeeded", "Waiting"] as const) {
+            const id = `${saga}-${state}`
+            yield* journal.write(lease, { ...starting(start(id, { saga })), updates: [update(id, state)] })
+          }
+        }
+        const list = (options: Partial<Parameters<Journal["list"]>[0]>) =>
+          Effect.map(journal.list({ limit: 100, ...options }), (rows) => rows.map(({ executionId }) => executionId))
+        assert.deepStrictEqual(yield* list({ saga: "A" }), ["A-Running", "A-Stuck", "A-Succeeded", "A-Waiting"])
+        for (const state of ["Running", "Stuck", "Succeeded", "Waiting"] as const) {
+          assert.deepStrictEqual(yield* list({ state }), [`A-${state}`, `B-${state}`])
+          assert.deepStrictEqual(yield* list({ state, saga: "B" }), [`B-${state}`])
+          const after = { startedAtMillis: 1_000, executionId: `A-${state}` }
+          assert.deepStrictEqual(yield* list({ state, after }), [`B-${state}`])
+        }
+        assert.deepStrictEqual(yield* list({ saga: "C" }), [])
+        assert.deepStrictEqual(yield* list({ state: "Abandoned" }), [])
+      }))
+
+    test("a definition is kept as it was first given", (journal) =>
+      Effect.gen(function*() {
+        assert.deepStrictEqual(yield* journal.definition("h"), Option.none())
+        yield* journal.define({ hash: "h", ...kind, data: "{\"a\":1}" })
+        yield* journal.define({ hash: "h", ...kind, data: "{\"a\":1}" })
+        yield* journal.define({ hash: "other", ...kind, data: "{}" })
+        assert.deepStrictEqual(yield* journal.definition("h"), Option.some("{\"a\":1}"))
+      }))
+  })
+
+  describe("text", () => {
+    const odd = {
+      "an emoji": "🧳✈️👩‍👩‍👧",
+      "quotes": `'"\`''""--; DROP TABLE saga_facts; /*`,
+      "backslashes": "\\ \\\\ \\u0000 \\x00 \\n",
+      "right-to-left": "\u202Eשלום\u202C مرحبا",
+      "a prototype": "__proto__",
+      "nothing": "",
+      "blanks": " \t\r\n ",
+      "placeholders": "$1 ? :a @b %s {} {1,2} [1] NULL",
+      "a control character": "\u0001\u007F",
+      "a separator": "\u2028\u2029\uFEFF",
+      "a thousand characters": "ä".repeat(1_000)
+    }
+
+    for (const [what, text] of Object.entries(odd)) {
+      test(`an id, a name and data with ${what} come back as they are`, (journal) =>
+        Effect.gen(function*() {
+          const lease = yield* acquire(journal)
+          const data = JSON.stringify({ text, nul: "\0", lone: "\uD83E" })
+          const saga = { saga: text, version: 1 }
+          yield* journal.define({ hash: text, ...saga, data })
+          yield* journal.write(lease, {
+            ...waiting(1e14, start(text, { ...saga, definition: text }), start("beside")),
+            facts: [fact(text, 0, data), fact(text, 1, data), fact("beside", 0)]
+          })
+          assert.isTrue(yield* journal.send({ executionId: text, kind: text, data }))
+          const [claimed] = yield* claimAll(journal, lease, { sagas: [saga], nowMillis: 0 })
+          assert.deepStrictEqual(claimed!.execution, Option.getOrThrow(yield* journal.find(text)))
+          assert.deepStrictEqual(claimed!.facts, [fact(text, 0, data), fact(text, 1, data)])
+          assert.deepStrictEqual(claimed!.signals.map(({ executionId, kind }) => [executionId, kind]), [[text, text]])
+          assert.strictEqual(claimed!.signals[0]!.data, data)
+          const answer = batch({
+            facts: [fact(text, 2)],
+            updates: [update(text, "Stuck", { problem: text, signals: 1 })],
+            signals: claimed!.signals.map(({ id }) => id)
+          })
+          assert.deepStrictEqual(yield* journal.write(lease, answer), committed)
+          const [settled] = yield* journal.settled([text])
+          assert.deepStrictEqual([settled?.executionId, settled?.problem], [text, text])
+          assert.deepStrictEqual(yield* journal.list({ limit: 10, saga: text, state: "Stuck" }), [settled!])
+          assert.deepStrictEqual(yield* journal.definition(text), Option.some(data))
+          assert.deepStrictEqual(yield* journal.write(lease, starting(start(text))), missing(text))
+        }))
+    }
+
+    for (const [what, text] of [["NUL", "a\0b"], ["half a character", "a\uD83E"]] as const) {
+      test(`an id with ${what} is carried or refused, and never taken for another one`, (journal) =>
+        Effect.gen(function*() {
+          const lease = yield* acquire(journal)
+          const others = ["a", "ab", "a\uFFFD", "a\uFFFDb", "a\uD83D"]
+          const written = yield* Effect.result(journal.write(lease, starting(start(text))))
+          for (const other of others) {
+            assert.deepStrictEqual(yield* journal.find(other), Option.none())
+            assert.isFalse(yield* journal.send({ executionId: other, kind: "Event", data: "{}" }))
+          }
+          yield* journal.write(lease, starting(start("a\uFFFD"), start("a\uFFFDb")))
+          if (Result.isSuccess(written)) {
+            assert.strictEqual(Option.getOrThrow(yield* journal.find(text)).executionId, text)
+          } else {
+            assert.strictEqual(written.failure._tag, "BatchRefused")
+            assert.deepStrictEqual(yield* contents(journal, text), [[Option.none(), []]])
+            assert.deepStrictEqual(yield* journal.settled([text]), [])
+            assert.isFalse(yield* journal.send({ executionId: text, kind: "Event", data: "{}" }))
+          }
+        }))
+    }
+
+    test("a problem is stored whatever is in it", (journal) =>
+      Effect.gen(function*() {
+        const lease = yield* acquire(journal)
+        const updates = [update("one", "Stuck", { problem: "lost\0 \uD83E contact" })]
+        assert.deepStrictEqual(yield* journal.write(lease, { ...starting(start("one")), updates }), committed)
+        assert.match(Option.getOrThrow(yield* journal.find("one")).problem!, /^lost.* contact$/)
+      }))
+
+    test("a MiB of data comes back as it is", (journal) =>
+      Effect.gen(function*() {
+        const lease = yield* acquire(journal)
+        const data = JSON.stringify("🧳 \\ \" ä".repeat(110_000))
+        assert.isAtLeast(data.length, 1024 * 1024)
+        yield* journal.write(lease, {
+          ...waiting(0, start("one"), start("two")),
+          facts: [fact("one", 0, data), fact("one", 1, data), fact("two", 0)]
+        })
+        const [one] = yield* claimAll(journal, lease)
+        assert.isTrue(one!.facts.length === 2 && one!.facts.every((found) => found.data === data))
+      }))
+  })
+}
