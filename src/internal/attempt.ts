@@ -35,7 +35,7 @@ export type Settled =
     /** Why `verify` could not say. Kept apart: beside it the caller could not catch an error of the step. */
     readonly unanswered?: Cause.Cause<unknown>
     /** What it gave, when that cannot be recorded: this process alone knows. */
-    readonly atHand?: { readonly value: unknown }
+    readonly atHand?: { readonly value?: unknown }
   }
 
 /** The execution has left this process before the outcome was known. */

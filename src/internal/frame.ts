@@ -22,8 +22,8 @@ interface UnknownEntry {
   readonly _tag: "Unknown"
   readonly step: StepNode
   readonly reason: UncertainReason
-  /** What the action gave, when no journal can hold it. */
-  readonly atHand: { readonly value: unknown } | undefined
+  /** What the action gave, when no journal can hold it. Without a value: a process that is gone had it. */
+  readonly atHand: { readonly value?: unknown } | undefined
 }
 
 /** The branches of one node: those that have been opened, with what each has done, and how the others are. */
@@ -340,6 +340,7 @@ export class Frame implements UndoLog {
       : step.whenUncertain === "compensate"
       ? { _tag: "Succeeded", result: atHand.value }
       : atHand.value
+    if (atHand && !("value" in atHand)) return Effect.failCause(this.execution.history!.lossOf(context.path))
     return this.inSpan(step, "compensation", step.compensation!(given, this.state, context))
   }
 

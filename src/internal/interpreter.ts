@@ -265,10 +265,10 @@ export class Sequence extends Frame {
     if (end._tag === "StepFailed") this.failed(node, { _tag: "Failed", attempts, cause }, true)
     else {
       const { reason } = end
-      // It was undone, or tried to be, with a value that nobody knows any more.
+      // It was undone, or tried to be, with a value that nobody has any more.
       const atHand = past.compensation === undefined || node.whenUncertain !== "report"
         ? {}
-        : { atHand: { value: lost } }
+        : { atHand: {} }
       this.failed(node, { _tag: "Unknown", attempts, cause, reason, ...atHand }, true)
     }
     return Effect.failCause(cause)
@@ -553,9 +553,6 @@ export class Sequence extends Frame {
     })
   }
 }
-
-/** Stands for a value that was undone, or tried to be, in a process that is gone. */
-const lost: unknown = undefined
 
 /** Which path the failure of a save-point came from, as facts say it. */
 export const failedAt = ({ origin }: SavePoint): { readonly failed?: string } =>
