@@ -7,6 +7,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import * as SchemaIssue from "effect/SchemaIssue"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
 import {
@@ -52,6 +53,23 @@ const idProblem = (id: string): string | undefined =>
 
 /** Starts an execution, or joins the one that has the id. Returns its id when it is recorded. */
 export const start = (
+  engine: Engine,
+  tree: SagaTree,
+  payload: unknown,
+  executionId: string | undefined
+): Effect.Effect<string, StartError> =>
+  Effect.flatMap(made(tree, payload), (payload) => admit(engine, tree, payload, executionId))
+
+/** The payload as its schema makes it, with the defaults that are in there. */
+const made = (
+  { definition: { payload: schema, saga } }: SagaTree,
+  payload: unknown
+): Effect.Effect<unknown, PayloadRefused> =>
+  Effect.mapError(schema.makeEffect(payload), (issue) => new PayloadRefused({ saga, issue: inWords(issue) }))
+
+const inWords = SchemaIssue.makeFormatterDefault()
+
+const admit = (
   engine: Engine,
   tree: SagaTree,
   payload: unknown,
@@ -270,8 +288,9 @@ export const facts = (
     let from = 0
     const next = Effect.gen(function*() {
       while (true) {
-        const records = yield* engine.journal.facts(executionId, from)
+        // The row first: when it is at rest, no fact comes after those that are read then.
         const row = yield* engine.journal.find(executionId)
+        const records = yield* engine.journal.facts(executionId, from)
         if (Option.isNone(row)) return yield* Effect.fail(new ExecutionNotFound({ executionId }))
         from += records.length
         const read: Array<SagaEvent> = []
