@@ -1,4 +1,6 @@
 import * as faults from "./faults.ts"
+import * as data from "./faultsData.ts"
 import { memory } from "./stores.ts"
 
 faults.suite("memory", memory)
+data.suite("memory", memory)

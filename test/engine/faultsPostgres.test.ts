@@ -1,4 +1,6 @@
 import * as faults from "./faults.ts"
+import * as data from "./faultsData.ts"
 import { postgres } from "./stores.ts"
 
 faults.suite("PostgreSQL", postgres)
+data.suite("PostgreSQL", postgres)

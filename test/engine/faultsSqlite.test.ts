@@ -1,4 +1,6 @@
 import * as faults from "./faults.ts"
+import * as data from "./faultsData.ts"
 import { sqlite } from "./stores.ts"
 
 faults.suite("SQLite", sqlite)
+data.suite("SQLite", sqlite)
