@@ -6,6 +6,9 @@ import type { Batch, ExecutionState, FactRecord, UpdateRecord } from "../../Jour
 /** The states of an execution that goes on. */
 export const liveStates: ReadonlyArray<ExecutionState> = ["Running", "Waiting", "Compensating"]
 
+/** All of them. */
+export const states: ReadonlyArray<ExecutionState> = [...liveStates, "Stuck", "Succeeded", "Compensated", "Abandoned"]
+
 const isLive = (state: ExecutionState): boolean => liveStates.includes(state)
 
 /** The row of a new execution, with what the same batch changes in it. */
