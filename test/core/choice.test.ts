@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Schema } from "effect"
 import { Saga } from "effect-saga"
-import { Ledger, reasons, saga, throwing, trip, uncertainOf } from "./ledger.ts"
+import { inFiber, Ledger, reasons, saga, throwing, trip, uncertainOf } from "./ledger.ts"
 
 describe("when", () => {
   const express = (ledger: Ledger) =>
@@ -197,5 +197,5 @@ describe("match", () => {
       ))
       yield* Fiber.interrupt(fiber)
       assert.strictEqual(ledger.text, "+a +kind/gift/b +kind/gift/c -kind/gift/b -a")
-    }))
+    }), inFiber.interruption)
 })

@@ -4,7 +4,7 @@ import { Cause, Effect, Exit, Fiber, Latch, Schedule, Schema } from "effect"
 import { Saga } from "effect-saga"
 import { TestClock } from "effect/testing"
 import type { Ledger } from "./ledger.ts"
-import { leftOf, reasons, saga, settle, throwing, trip } from "./ledger.ts"
+import { inFiber, leftOf, reasons, saga, settle, throwing, trip } from "./ledger.ts"
 
 describe("F26 after the commit point: forward only", () => {
   saga("an interruption waits for the running attempt, then names what is left", (ledger) =>
@@ -26,7 +26,7 @@ describe("F26 after the commit point: forward only", () => {
       yield* Fiber.await(interruption)
       assert.strictEqual(ledger.text, "+a +b +c left d")
       if (ledger.observed) assert.strictEqual(ledger.state.status, "Stuck")
-    }))
+    }), inFiber.interruption)
 
   saga(
     "an interruption during the last retriable: nothing is left, so it has succeeded",
@@ -43,7 +43,8 @@ describe("F26 after the commit point: forward only", () => {
         yield* Fiber.await(interruption)
         assert.strictEqual(ledger.text, "+a +b")
         if (ledger.observed) assert.strictEqual(ledger.state.status, "Succeeded")
-      })
+      }),
+    inFiber.interruption
   )
 
   saga("so it has when the last ones were side by side", (ledger) =>
@@ -62,7 +63,7 @@ describe("F26 after the commit point: forward only", () => {
       yield* gate.open
       yield* Fiber.await(interruption)
       assert.strictEqual(ledger.text, "+a +b +c")
-    }))
+    }), inFiber.interruption)
 
   saga(
     "an interruption cuts a retry delay and a sleep; both are followed by what is left",
@@ -84,7 +85,8 @@ describe("F26 after the commit point: forward only", () => {
         yield* settle
         yield* Fiber.interrupt(fiber)
         assert.strictEqual(ledger.text, "+a !b left b,c")
-      })
+      }),
+    inFiber.interruption
   )
 
   saga("an interruption in a forEach: items that have not started are left too", (ledger) =>
@@ -115,7 +117,7 @@ describe("F26 after the commit point: forward only", () => {
         ledger.text,
         "+a +mails/v/send !mails/w/send left mails/w/send,mails/x/send,mails/y/send,mails/z/send"
       )
-    }))
+    }), inFiber.interruption)
 
   saga("after an interruption no decision is made any more", (ledger) =>
     Effect.gen(function*() {
@@ -134,7 +136,7 @@ describe("F26 after the commit point: forward only", () => {
       yield* gate.open
       yield* Fiber.await(interruption)
       assert.strictEqual(ledger.text, "+a +b left maybe")
-    }))
+    }), inFiber.interruption)
 
   const places: ReadonlyArray<readonly [string, (ledger: Ledger) => Saga.AnySaga, ReadonlyArray<string>, string]> = [
     [
@@ -318,7 +320,8 @@ describe("a nested saga with a pivot", () => {
         yield* gate.open
         yield* Fiber.await(interruption)
         assert.strictEqual(ledger.text, "+a +pay/hold +pay/charge left pay/receipt,mail")
-      })
+      }),
+    inFiber.interruption
   )
 
   saga("the outer limit holds up to the inner pivot, and no longer", (ledger) =>

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Latch, Schedule, Schema } from "effect"
 import { Saga } from "effect-saga"
 import { TestClock } from "effect/testing"
-import { Ledger, reasons, saga, throwing, trip } from "./ledger.ts"
+import { inFiber, Ledger, reasons, saga, throwing, trip } from "./ledger.ts"
 
 const order = Saga.make("Order", { payload: Schema.Array(Schema.String) })
 
@@ -337,5 +337,5 @@ describe("rule 8: an item fails", () => {
       const fiber = yield* ledger.start(lines(ledger, step), ["a", "b", "c"])
       yield* Fiber.interrupt(fiber)
       assert.strictEqual(ledger.text, "+lines/a/reserve +lines/b/reserve -lines/a/reserve")
-    }))
+    }), inFiber.interruption)
 })

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Latch, Option, Schedule, Scope } from "effect"
 import { Saga } from "effect-saga"
 import { TestClock } from "effect/testing"
-import { Ledger, saga, settle, trip } from "./ledger.ts"
+import { inFiber, Ledger, saga, settle, trip } from "./ledger.ts"
 
 describe("F3 interruption before step n starts: n never runs", () => {
   saga("before the first step: the saga leaves no trace", (ledger) =>
@@ -14,7 +14,7 @@ describe("F3 interruption before step n starts: n never runs", () => {
       assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(fiber)))
       assert.strictEqual(ledger.text, "")
       assert.deepStrictEqual(ledger.facts, [])
-    }))
+    }), inFiber.interruption)
 
   saga("between two steps: what is done is compensated", (ledger) =>
     Effect.gen(function*() {
@@ -28,7 +28,7 @@ describe("F3 interruption before step n starts: n never runs", () => {
       yield* Fiber.await(interruption)
       assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(fiber)))
       assert.strictEqual(ledger.text, "+a -a")
-    }))
+    }), inFiber.interruption)
 
   saga("after the last step, before anyone knows: compensated", (ledger) =>
     Effect.gen(function*() {
@@ -41,7 +41,7 @@ describe("F3 interruption before step n starts: n never runs", () => {
       yield* gate.open
       yield* Fiber.await(interruption)
       assert.strictEqual(ledger.text, "+a +b -b -a")
-    }))
+    }), inFiber.interruption)
 })
 
 describe("F4 interruption during step n", () => {
@@ -55,7 +55,7 @@ describe("F4 interruption during step n", () => {
       yield* Fiber.interrupt(fiber)
       assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(fiber)))
       assert.strictEqual(ledger.text, "+a +b -a")
-    }))
+    }), inFiber.interruption)
 
   it.effect("it is reported as uncertain in the facts and in the log", () =>
     Effect.gen(function*() {
@@ -92,7 +92,7 @@ describe("F4 interruption during step n", () => {
       yield* gate.open
       yield* Fiber.await(interruption)
       assert.strictEqual(ledger.text, "+a +b -b -a")
-    }))
+    }), inFiber.interruption)
 
   saga("`interruptible: false` and a typed failure: not compensated", (ledger) =>
     Effect.gen(function*() {
@@ -108,7 +108,7 @@ describe("F4 interruption during step n", () => {
       yield* gate.open
       yield* Fiber.await(interruption)
       assert.strictEqual(ledger.text, "+a !b -a")
-    }))
+    }), inFiber.interruption)
 
   saga("`whenUncertain: compensate`: its compensation is told that nobody knows", (ledger) =>
     Effect.gen(function*() {
@@ -118,7 +118,7 @@ describe("F4 interruption during step n", () => {
       ))
       yield* Fiber.interrupt(fiber)
       assert.strictEqual(ledger.text, "+a +b -b?Interrupted -a")
-    }))
+    }), inFiber.interruption)
 
   saga("`whenUncertain: compensate` when nothing had happened yet", (ledger) =>
     Effect.gen(function*() {
@@ -128,7 +128,7 @@ describe("F4 interruption during step n", () => {
       ))
       yield* Fiber.interrupt(fiber)
       assert.strictEqual(ledger.text, "+a ~b?Interrupted -a")
-    }))
+    }), inFiber.interruption)
 
   saga(
     "`whenUncertain: stuck`: nothing is compensated, and `onStuck` is told what the caller cannot see",
@@ -147,7 +147,8 @@ describe("F4 interruption during step n", () => {
         assert.deepStrictEqual(error.uncertain.map(({ path, reason }) => [path, reason]), [["b", "Interrupted"]])
         assert.deepStrictEqual(error.uncompensated, ["a"])
         assert.strictEqual(ledger.text, "+a +b")
-      })
+      }),
+    inFiber.interruption
   )
 
   for (const [answer, text] of [["Some", "+a +b verify -b -a"], ["None", "+a verify -a"]] as const) {
@@ -163,7 +164,7 @@ describe("F4 interruption during step n", () => {
         ))
         yield* Fiber.interrupt(fiber)
         assert.strictEqual(ledger.text, text)
-      }))
+      }), inFiber.interruption)
   }
 
   saga("a check that is cut is not uncertain", (ledger) =>
@@ -175,7 +176,7 @@ describe("F4 interruption during step n", () => {
       yield* Fiber.interrupt(fiber)
       assert.strictEqual(ledger.text, "+a -a")
       if (ledger.observed) assert.deepStrictEqual(ledger.state.open, [])
-    }))
+    }), inFiber.interruption)
 
   saga("a delay between two attempts is cut; that the attempt failed is known", (ledger) =>
     Effect.gen(function*() {
@@ -186,7 +187,7 @@ describe("F4 interruption during step n", () => {
       yield* Fiber.interrupt(fiber)
       assert.strictEqual(ledger.text, "+a !b -a")
       if (ledger.observed) assert.deepStrictEqual(ledger.state.open, [])
-    }))
+    }), inFiber.interruption)
 
   saga("a sleep is cut", (ledger) =>
     Effect.gen(function*() {
@@ -198,7 +199,7 @@ describe("F4 interruption during step n", () => {
       yield* TestClock.adjust("7 hours")
       yield* Fiber.interrupt(fiber)
       assert.strictEqual(ledger.text, "+a -a")
-    }))
+    }), inFiber.interruption)
 
   saga(
     "an action that shields itself is awaited; its answer is lost to the interruption, so it is uncertain",
@@ -219,7 +220,8 @@ describe("F4 interruption during step n", () => {
         yield* Fiber.await(interruption)
         assert.strictEqual(ledger.text, "+a")
         if (ledger.observed) assert.deepStrictEqual(ledger.state.open, ["a"])
-      })
+      }),
+    inFiber.interruption
   )
 
   saga("where the caller forbids interruption the saga goes forward", (ledger) =>
@@ -236,7 +238,7 @@ describe("F4 interruption during step n", () => {
       yield* gate.open
       yield* Fiber.await(interruption)
       assert.strictEqual(ledger.text, "+a +b")
-    }))
+    }), inFiber.interruption)
 })
 
 describe("F12 F13 interruptions while it unwinds", () => {
@@ -255,7 +257,7 @@ describe("F12 F13 interruptions while it unwinds", () => {
       yield* gate.open
       yield* Fiber.await(interruption)
       assert.strictEqual(ledger.text, "+a +b !c undoing -b -a")
-    }))
+    }), inFiber.interruption)
 
   /** Interrupts a second and a third time while the first interruption waits for something. */
   const thrice = <A, E>(fiber: Fiber.Fiber<A, E>, meanwhile: Effect.Effect<unknown>) =>
@@ -282,7 +284,7 @@ describe("F12 F13 interruptions while it unwinds", () => {
       ))
       yield* thrice(fiber, gate.open)
       assert.strictEqual(ledger.text, "+a +b -b -a")
-    }))
+    }), inFiber.interruption)
 
   saga("F13 in the finalizer of an action: as one", (ledger) =>
     Effect.gen(function*() {
@@ -293,7 +295,7 @@ describe("F12 F13 interruptions while it unwinds", () => {
       ))
       yield* thrice(fiber, gate.open)
       assert.strictEqual(ledger.text, "+a +b -a")
-    }))
+    }), inFiber.interruption)
 
   saga("F13 in `verify`: as one", (ledger) =>
     Effect.gen(function*() {
@@ -304,7 +306,7 @@ describe("F12 F13 interruptions while it unwinds", () => {
       ))
       yield* thrice(fiber, gate.open)
       assert.strictEqual(ledger.text, "+a +b -b -a")
-    }))
+    }), inFiber.interruption)
 
   saga("F13 in a compensation: as one", (ledger) =>
     Effect.gen(function*() {
@@ -316,7 +318,7 @@ describe("F12 F13 interruptions while it unwinds", () => {
       ))
       yield* thrice(fiber, gate.open)
       assert.strictEqual(ledger.text, "+a +b +c -b -a")
-    }))
+    }), inFiber.interruption)
 
   saga("F13 between two tries of a compensation: as one", (ledger) =>
     Effect.gen(function*() {
@@ -327,7 +329,7 @@ describe("F12 F13 interruptions while it unwinds", () => {
       ))
       yield* thrice(fiber, TestClock.adjust("1 second"))
       assert.strictEqual(ledger.text, "+a +b +c -b -a")
-    }))
+    }), inFiber.interruption)
 
   saga("F13 in `onStuck`: it ends", (ledger) =>
     Effect.gen(function*() {
@@ -340,7 +342,7 @@ describe("F12 F13 interruptions while it unwinds", () => {
       ))
       yield* thrice(fiber, gate.open)
       assert.strictEqual(ledger.text, "+a +b +c -a told")
-    }))
+    }), inFiber.interruption)
 })
 
 describe("F14 the enclosing scope closes while a saga runs", () => {
@@ -356,7 +358,7 @@ describe("F14 the enclosing scope closes while a saga runs", () => {
       yield* Scope.close(scope, Exit.void)
       assert.strictEqual(ledger.text, "+a +b -a")
       ledger.check(yield* Fiber.await(fiber))
-    }))
+    }), inFiber.interruption)
 
   saga("a time limit around the saga is an interruption", (ledger) =>
     Effect.gen(function*() {
@@ -365,7 +367,7 @@ describe("F14 the enclosing scope closes while a saga runs", () => {
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(yield* Fiber.await(fiber), Exit.succeed(Option.none()))
       assert.strictEqual(ledger.text, "+a +b -a")
-    }))
+    }), inFiber.interruption)
 
   saga("the loser of a race is unwound", (ledger) =>
     Effect.gen(function*() {
@@ -373,5 +375,5 @@ describe("F14 the enclosing scope closes while a saga runs", () => {
       const winner = yield* Effect.race(ledger.observe(Saga.run(saga, undefined)), Effect.succeed("fast"))
       assert.strictEqual(winner, "fast")
       assert.strictEqual(ledger.text, "+a +b -a")
-    }))
+    }), inFiber.interruption)
 })

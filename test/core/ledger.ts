@@ -8,14 +8,43 @@ import { Cause, Clock, Effect, Exit, Fiber, HashMap, Result, Schedule, Schema } 
 import type { SagaEvent, StepPath } from "effect-saga"
 import { Saga, SagaObserver, SagaState } from "effect-saga"
 import { TestClock } from "effect/testing"
+import { Store, stores } from "./stores.ts"
 
 /** How most sagas here begin. */
 export const trip = Saga.make("Trip", { payload: Schema.Void })
 
-/** A test of a saga, run twice: observed, when its facts are checked too, and unobserved, when other code runs. */
-export const saga = (name: string, body: (ledger: Ledger) => Effect.Effect<void, unknown, Scope.Scope>): void => {
+type Body = (ledger: Ledger) => Effect.Effect<void, unknown, Scope.Scope>
+
+interface Options {
+  /** Whether it runs on engines too, or on those alone that commit at once. */
+  readonly engine: boolean | "at once"
+}
+
+/** Options of a test of what not every engine does, and why. */
+export const inFiber = {
+  /** Interrupting who waits for an execution lets go of it, and changes nothing there. */
+  interruption: { engine: false },
+  /** An engine refuses a payload by a typed error, before there is an execution. */
+  payload: { engine: false },
+  /** What an engine gives was written down and read back: it is equal, and not the same. */
+  identity: { engine: false },
+  /** What JSON cannot hold is an error of its own where there is a journal. */
+  unrecordable: { engine: false },
+  /** Where a commit takes time, branches are started by one, and go on in the order in which it is answered. */
+  together: { engine: "at once" }
+} satisfies Record<string, Options>
+
+/** A test of a saga, run observed, when its facts are checked too, unobserved, when other code runs, and on an engine. */
+export const saga = (name: string, body: Body, options: Options = { engine: true }): void => {
   it.effect(name, () => body(new Ledger()))
   it.effect(`${name} (unobserved)`, () => body(new Ledger({ observed: false })))
+  for (const kind of stores) {
+    if (options.engine === false || options.engine === "at once" && !kind.atOnce) continue
+    it.effect(`${name} (${kind.name})`, () => {
+      const store = new Store(kind)
+      return store.onItsClock(body(new Ledger({ store })))
+    })
+  }
 }
 
 /** What a step does around its effect. Before `before` has ended nothing has happened, from then on all has. */
@@ -38,6 +67,8 @@ export const throwing = (): never => {
 
 export class Ledger {
   readonly observed: boolean
+  /** On what kind of journal its runs are executed; undefined: each in a fiber. */
+  readonly store: Store | undefined
   /** Every fact of the run, in order. */
   readonly facts: Array<SagaEvent> = []
   readonly #marks: Array<string> = []
@@ -47,8 +78,9 @@ export class Ledger {
   readonly #owners = new Map<string, string>()
   readonly #inPlace = new Set<StepPath.StepPath>()
 
-  constructor(options: { readonly observed: boolean } = { observed: true }) {
-    this.observed = options.observed
+  constructor({ observed = true, store }: { readonly observed?: boolean; readonly store?: Store | undefined } = {}) {
+    this.observed = observed
+    this.store = store
   }
 
   /**
@@ -175,7 +207,12 @@ export class Ledger {
     saga: Saga.Saga<P, S, O, A, E, R>,
     ...payload: [P] extends [void] ? [] : [payload: P]
   ): Effect.Effect<Fiber.Fiber<A, E | Saga.CompensationFailed<E>>, never, R | Scope.Scope> {
-    return Effect.forkChild(this.observe(Saga.run(saga, payload[0] as P)), { startImmediately: true }).pipe(
+    const { store } = this
+    const prepared = store === undefined
+      ? Effect.succeed(Saga.run(saga, payload[0] as P))
+      : this.observe(store.prepare(saga, payload[0] as P))
+    return Effect.flatMap(prepared, (run) => Effect.forkChild(this.observe(run), { startImmediately: true })).pipe(
+      Effect.tap(store?.rest ?? Effect.void),
       Effect.tap((fiber) =>
         Effect.addFinalizer((test) =>
           Effect.sync(() => {
@@ -228,7 +265,8 @@ export class Ledger {
     const state = this.state
     if (Exit.isSuccess(exit)) {
       assert.strictEqual(state.status, "Succeeded")
-      assert.isTrue(Object.is(state.result, exit.value))
+      if (this.store === undefined) assert.isTrue(Object.is(state.result, exit.value))
+      else assert.deepStrictEqual(state.result, exit.value)
     } else if (!Cause.hasInterrupts(exit.cause)) {
       const error = Cause.squash(exit.cause)
       if (error instanceof Saga.CompensationFailed || error instanceof Saga.ForwardRecoveryFailed) {

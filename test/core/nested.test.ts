@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Latch, Schedule, Schema } from "effect"
 import { Saga } from "effect-saga"
 import { TestClock } from "effect/testing"
-import { Ledger, reasons, saga, stuckOf, throwing, trip, uncertainOf } from "./ledger.ts"
+import { inFiber, Ledger, reasons, saga, stuckOf, throwing, trip, uncertainOf } from "./ledger.ts"
 
 describe("F21 a nested saga", () => {
   const inner = (ledger: Ledger) =>
@@ -77,7 +77,7 @@ describe("F21 a nested saga", () => {
       ))
       yield* Fiber.interrupt(fiber)
       assert.strictEqual(ledger.text, "+x +in/a +in/b +in/c -in/b -in/a -x")
-    }))
+    }), inFiber.interruption)
 
   saga("stuck inside: the path says where", (ledger) =>
     Effect.gen(function*() {
@@ -230,7 +230,7 @@ describe("the limit of a nested saga", () => {
         [["Fail", new Saga.SagaTimedOut({ saga: "Inner", limitMillis: 1_000 })]]
       )
       assert.strictEqual(ledger.text, "+in/a +in/b +x -x -in/a")
-    }))
+    }), inFiber.together)
 
   saga(
     "in the first way of an orElse: a declared error, so the second way runs when the first is clean",

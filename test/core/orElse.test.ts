@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Latch, Schedule, Schema } from "effect"
 import { Saga } from "effect-saga"
 import { TestClock } from "effect/testing"
-import { Ledger, reasons, saga, settle, stuckOf, trip, uncertainOf } from "./ledger.ts"
+import { inFiber, Ledger, reasons, saga, settle, stuckOf, trip, uncertainOf } from "./ledger.ts"
 
 describe("F25 a typed failure of the first way", () => {
   saga("it is unwound fully before the second starts", (ledger) =>
@@ -189,7 +189,7 @@ describe("rule 9: anything else goes outward", () => {
       const fiber = yield* ledger.start(first(ledger, ledger.silent()))
       yield* Fiber.interrupt(fiber)
       assert.strictEqual(ledger.text, "+a +way/first/b +way/first/c -way/first/b -a")
-    }))
+    }), inFiber.interruption)
 
   saga("an interruption of the second way", (ledger) =>
     Effect.gen(function*() {
@@ -206,7 +206,7 @@ describe("rule 9: anything else goes outward", () => {
         ledger.text,
         "+a +way/first/b !way/first/c -way/first/b +way/second/d +way/second/e -way/second/d -a"
       )
-    }))
+    }), inFiber.interruption)
 
   saga(
     "F13 an interruption during the local unwind: it finishes, then all is unwound, the second way does not start",
@@ -238,7 +238,8 @@ describe("rule 9: anything else goes outward", () => {
           ledger.text,
           "+a +way/first/b +way/first/c !way/first/d -way/first/c -way/first/b -a"
         )
-      })
+      }),
+    inFiber.interruption
   )
 
   saga(
@@ -388,7 +389,8 @@ describe("rule 9: anything else goes outward", () => {
         yield* Fiber.await(interruption)
         assert.strictEqual(ledger.text, "+a +way/first/b !way/first/c -way/first/b -a")
         assert.notInclude(ledger.told, "FellBack way")
-      })
+      }),
+    inFiber.interruption
   )
 
   saga("a defect beside the typed failure: no other way, both are kept", (ledger) =>

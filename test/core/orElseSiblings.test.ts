@@ -2,7 +2,7 @@
 import { assert, describe } from "@effect/vitest"
 import { Effect, Exit, Fiber, HashMap, Latch, Schedule, Schema } from "effect"
 import { Saga } from "effect-saga"
-import { reasons, saga, settle, trip } from "./ledger.ts"
+import { inFiber, reasons, saga, settle, trip } from "./ledger.ts"
 
 describe("an orElse among siblings", () => {
   saga("its unwind is local: siblings go on meanwhile", (ledger) =>
@@ -24,7 +24,7 @@ describe("an orElse among siblings", () => {
       yield* gate.open
       assert.isTrue(Exit.isSuccess(yield* Fiber.await(fiber)))
       assert.strictEqual(ledger.text, "+way/first/a !way/first/b +d +e -way/first/a +way/second/c")
-    }))
+    }), inFiber.together)
 
   saga(
     "a sibling fails during its first way: no step of it starts any more, and no second way",

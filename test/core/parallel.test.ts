@@ -3,7 +3,7 @@ import { assert, describe } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Latch, Schedule } from "effect"
 import { Saga } from "effect-saga"
 import { TestClock } from "effect/testing"
-import { reasons, saga, settle, stuckOf, trip, uncertainOf } from "./ledger.ts"
+import { inFiber, reasons, saga, settle, stuckOf, trip, uncertainOf } from "./ledger.ts"
 
 describe("branches that succeed", () => {
   saga("all run at once, and their results are the saga's", (ledger) =>
@@ -190,7 +190,7 @@ describe("F19 one branch fails", () => {
       ))
       assert.deepStrictEqual(reasons(exit), [["Fail", "no"]])
       assert.strictEqual(ledger.text, "+a !b -a")
-    }))
+    }), inFiber.together)
 
   saga(
     "F20 a sibling that succeeds in the same tick as the failure is compensated",
@@ -229,7 +229,7 @@ describe("F19 one branch fails", () => {
       yield* TestClock.adjust(20)
       assert.deepStrictEqual(reasons(yield* Fiber.await(fiber)), [["Fail", "no"]])
       assert.strictEqual(ledger.text, "+a +b +c +d +e !f -e -c -d -b a@20 -a")
-    }))
+    }), inFiber.together)
 
   saga("a compensation that fails in one branch stops none in the others", (ledger) =>
     Effect.gen(function*() {
@@ -245,7 +245,7 @@ describe("F19 one branch fails", () => {
       const error = stuckOf(exit)
       assert.deepStrictEqual([error.compensated, error.uncompensated], [["d", "b", "a"], ["c"]])
       assert.strictEqual(ledger.text, "+a +b +c +d !e -d -b -a")
-    }))
+    }), inFiber.together)
 })
 
 describe("interruption of parallel branches", () => {
@@ -263,7 +263,7 @@ describe("interruption of parallel branches", () => {
       assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(fiber)))
       assert.strictEqual(ledger.text, "+a +b +c +d +e -e -b -a")
       if (ledger.observed) assert.deepStrictEqual(ledger.state.open, ["c", "d"])
-    }))
+    }), inFiber.interruption)
 
   saga("while a failed one waits for its siblings: these are cut", (ledger) =>
     Effect.gen(function*() {
@@ -277,7 +277,7 @@ describe("interruption of parallel branches", () => {
       assert.isUndefined(fiber.pollUnsafe())
       yield* Fiber.interrupt(fiber)
       assert.strictEqual(ledger.text, "+a !b -a?Interrupted")
-    }))
+    }), inFiber.interruption)
 
   saga("`interruptible: false` in one branch: awaited there, cut in the other", (ledger) =>
     Effect.gen(function*() {
@@ -297,7 +297,7 @@ describe("interruption of parallel branches", () => {
       yield* gate.open
       yield* Fiber.await(interruption)
       assert.strictEqual(ledger.text, "+c +a -c?Interrupted -a")
-    }))
+    }), inFiber.interruption)
 })
 
 describe("parallel in parallel", () => {

@@ -3,7 +3,7 @@ import { assert, describe } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Latch, Option, Schedule } from "effect"
 import { Saga } from "effect-saga"
 import { TestClock } from "effect/testing"
-import { reasons, saga, settle, stuckOf, trip } from "./ledger.ts"
+import { inFiber, reasons, saga, settle, stuckOf, trip } from "./ledger.ts"
 
 describe("rule 10: the pivot", () => {
   saga("succeeds: the saga goes forward from there", (ledger) =>
@@ -54,7 +54,7 @@ describe("rule 10: the pivot", () => {
       yield* Fiber.await(interruption)
       assert.strictEqual(ledger.text, "+a +b")
       if (ledger.observed) assert.strictEqual(ledger.state.status, "Succeeded")
-    }))
+    }), inFiber.interruption)
 
   saga("interrupted and refused: unwinds", (ledger) =>
     Effect.gen(function*() {
@@ -67,7 +67,7 @@ describe("rule 10: the pivot", () => {
       yield* gate.open
       yield* Fiber.await(interruption)
       assert.strictEqual(ledger.text, "+a !b -a")
-    }))
+    }), inFiber.interruption)
 
   saga("interrupted before it starts: it does not start", (ledger) =>
     Effect.gen(function*() {
@@ -80,7 +80,7 @@ describe("rule 10: the pivot", () => {
       yield* gate.open
       yield* Fiber.await(interruption)
       assert.strictEqual(ledger.text, "+a -a")
-    }))
+    }), inFiber.interruption)
 })
 
 describe("F26 a pivot of unknown outcome", () => {
@@ -198,7 +198,7 @@ describe("F26 a pivot of unknown outcome", () => {
       yield* gate.open
       yield* Fiber.await(interruption)
       assert.strictEqual(ledger.text, "+a +b PivotUncertain")
-    }))
+    }), inFiber.interruption)
 
   saga(
     "an interruption cuts the delay before its next try; its outcome is unknown, so it is stuck",
@@ -212,7 +212,8 @@ describe("F26 a pivot of unknown outcome", () => {
         yield* settle
         yield* Fiber.interrupt(fiber)
         assert.strictEqual(ledger.text, "+a +b stuck")
-      })
+      }),
+    inFiber.interruption
   )
 
   saga("a saga limit does not cut it, nor the delay between its tries", (ledger) =>

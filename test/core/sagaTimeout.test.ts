@@ -4,7 +4,7 @@ import { Effect, Exit, Fiber, Latch, Option, Schedule, Schema } from "effect"
 import { Saga } from "effect-saga"
 import { TestClock } from "effect/testing"
 import type { Ledger } from "./ledger.ts"
-import { reasons, saga, trip, uncertainOf } from "./ledger.ts"
+import { inFiber, reasons, saga, trip, uncertainOf } from "./ledger.ts"
 
 describe("F7 the limit of the saga", () => {
   const limited = new Saga.SagaTimedOut({ saga: "Trip", limitMillis: 1_000 })
@@ -95,7 +95,7 @@ describe("F7 the limit of the saga", () => {
       const exit = yield* Fiber.await(fiber)
       assert.isTrue(Exit.hasInterrupts(exit))
       assert.strictEqual(ledger.text, "+a +b -a")
-    }))
+    }), inFiber.interruption)
 
   saga("an interruption while the limit unwinds changes nothing", (ledger) =>
     Effect.gen(function*() {
@@ -110,7 +110,7 @@ describe("F7 the limit of the saga", () => {
       yield* gate.open
       yield* Fiber.await(interruption)
       assert.strictEqual(ledger.text, "+a +b -a")
-    }))
+    }), inFiber.interruption)
 
   const places: ReadonlyArray<readonly [string, (ledger: Ledger) => Saga.AnySaga, string]> = [
     ["a sleep", (ledger) => trip.pipe(Saga.step("a", ledger.step()), Saga.sleep("night", "8 hours")), "+a -a"],
@@ -221,7 +221,7 @@ describe("F7 the limit of the saga", () => {
         yield* TestClock.adjust("1 hour")
         assert.deepStrictEqual(reasons(yield* Fiber.await(fiber)), [["Fail", limited]])
         assert.strictEqual(ledger.text, text)
-      }))
+      }), where === "a parallel" ? inFiber.together : undefined)
   }
 
   saga("it bounds the part before the commit point only", (ledger) =>

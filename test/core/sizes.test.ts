@@ -5,7 +5,7 @@ import { Saga, SagaObserver, SagaState } from "effect-saga"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import type { Ledger } from "./ledger.ts"
-import { reasons, saga, stuckOf, trip } from "./ledger.ts"
+import { inFiber, reasons, saga, stuckOf, trip } from "./ledger.ts"
 
 type Any = Saga.Saga<void, unknown, unknown, unknown, string, never, "Reversible">
 
@@ -100,7 +100,7 @@ describe("F23 10,000 steps", () => {
       yield* reached.await
       yield* Fiber.interrupt(fiber)
       same(ledger.text, `${forward} ${backward}`)
-    }))
+    }), inFiber.interruption)
 })
 
 describe("F22 F23 a forEach of 100,000 items", () => {

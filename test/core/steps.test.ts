@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Schedule, Schema } from "effect"
 import { Saga } from "effect-saga"
 import { TestClock } from "effect/testing"
-import { Ledger, reasons, saga, trip, uncertainOf } from "./ledger.ts"
+import { inFiber, Ledger, reasons, saga, trip, uncertainOf } from "./ledger.ts"
 
 describe("rule 1: steps run in order", () => {
   saga(
@@ -112,7 +112,7 @@ describe("a payload that does not match its schema", () => {
       )
       assert.strictEqual(ledger.text, "")
       assert.deepStrictEqual(ledger.facts, [])
-    }))
+    }), inFiber.payload)
 })
 
 describe("F1 typed failure of step n", () => {
@@ -147,7 +147,7 @@ describe("F1 typed failure of step n", () => {
         Saga.check("b", { error: SoldOut, action: () => Effect.fail(error) })
       ))
       assert.strictEqual(Exit.isFailure(exit) && reasons(exit)[0]![1], error)
-    }))
+    }), inFiber.identity)
 
   saga("the outcome as a value: why, what was compensated, nothing uncertain", (ledger) =>
     Effect.gen(function*() {

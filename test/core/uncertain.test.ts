@@ -4,7 +4,7 @@ import { Cause, Effect, Exit, Fiber, Latch, Logger, Option, Schedule, Schema } f
 import { Saga } from "effect-saga"
 import { TestClock } from "effect/testing"
 import type { Ledger } from "./ledger.ts"
-import { reasons, saga, stuckOf, trip, uncertainOf } from "./ledger.ts"
+import { inFiber, reasons, saga, stuckOf, trip, uncertainOf } from "./ledger.ts"
 
 /** How an outcome becomes unknown: what is added to a step, and how its run is brought about. */
 const ways: ReadonlyArray<{
@@ -48,6 +48,7 @@ const start = (
 describe("rule 4: what becomes of a step of unknown outcome", () => {
   for (const way of ways) {
     const failed = way.reason === "DeclaredByError" ? " !b" : ""
+    const where = way.reason === "Interrupted" ? inFiber.interruption : undefined
 
     saga(`${way.reason}, "report": listed, not compensated; what is before it is`, (ledger) =>
       Effect.gen(function*() {
@@ -57,7 +58,7 @@ describe("rule 4: what becomes of a step of unknown outcome", () => {
         assert.strictEqual(ledger.text, `+a +b${failed} -a`)
         if (way.reason !== "Interrupted") assert.deepStrictEqual(uncertainOf(exit), [["b", way.reason]])
         if (ledger.observed) assert.deepStrictEqual(ledger.state.open, ["b"])
-      }))
+      }), where)
 
     saga(`${way.reason}, "compensate": its compensation is told the reason`, (ledger) =>
       Effect.gen(function*() {
@@ -73,7 +74,7 @@ describe("rule 4: what becomes of a step of unknown outcome", () => {
         const exit = yield* Fiber.await(fiber)
         assert.strictEqual(ledger.text, `+a +b${failed} -b?${way.reason} -a`)
         assert.deepStrictEqual(uncertainOf(exit), [])
-      }))
+      }), where)
 
     saga(`${way.reason}, "stuck": nothing is compensated, a person decides`, (ledger) =>
       Effect.gen(function*() {
@@ -93,7 +94,7 @@ describe("rule 4: what becomes of a step of unknown outcome", () => {
         assert.deepStrictEqual(error.uncertain.map(({ path, reason }) => [path, reason]), [["b", way.reason]])
         assert.deepStrictEqual([error.compensated, error.uncompensated], [[], ["a"]])
         assert.include(error.message, `whether "b" (${way.reason}) took place is unknown, so nothing was compensated`)
-      }))
+      }), where)
 
     saga(`${way.reason}, and \`verify\` finds that it succeeded`, (ledger) =>
       Effect.gen(function*() {
@@ -107,7 +108,7 @@ describe("rule 4: what becomes of a step of unknown outcome", () => {
         const interrupted = way.reason === "Interrupted"
         assert.strictEqual(ledger.text, `+a +b${failed} verify ${interrupted ? "-b -a" : "+c"}`)
         if (!interrupted) assert.deepStrictEqual(exit, Exit.succeed({ a: "a", b: "b", c: "c" }))
-      }))
+      }), where)
 
     saga(
       `${way.reason}, and \`verify\` finds that it did not happen: a failure like any other`,
@@ -129,7 +130,8 @@ describe("rule 4: what becomes of a step of unknown outcome", () => {
           assert.deepStrictEqual(uncertainOf(exit), [])
           if (way.reason === "DeclaredByError") assert.deepStrictEqual(reasons(exit), [["Fail", "lost"]])
           if (ledger.observed) assert.deepStrictEqual(ledger.state.open, [])
-        })
+        }),
+      where
     )
   }
 
@@ -357,5 +359,5 @@ describe("rule 4: the question whether it took place", () => {
       yield* gate.open
       yield* Fiber.await(interruption)
       assert.strictEqual(ledger.text, "+a +b -b -a")
-    }))
+    }), inFiber.interruption)
 })

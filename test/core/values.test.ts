@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Schedule, Schema } from "effect"
 import { Saga } from "effect-saga"
-import { Ledger, reasons, saga, settle, stuckOf, trip, uncertainOf } from "./ledger.ts"
+import { inFiber, Ledger, reasons, saga, settle, stuckOf, trip, uncertainOf } from "./ledger.ts"
 
 class Money extends Schema.Class<Money>("Money")({ cents: Schema.Int }) {
   get text() {
@@ -35,6 +35,16 @@ const values: ReadonlyArray<readonly [name: string, schema: Schema.Top, value: u
   ["a symbol", Schema.Unknown, Symbol.for("s")]
 ]
 
+/** What no schema writes down: an engine has a clear error. */
+const unrecordable = new Set(["an invalid Date", "an Effect", "a promise", "an Exit", "a function", "a symbol"])
+
+/** In a fiber it is the same value; from an engine, which has written it down and read it back, an equal one. */
+const assertSame = ({ store }: Ledger, actual: unknown, expected: unknown) =>
+  store === undefined
+    ? assert.isTrue(Object.is(actual, expected))
+    // `JSON.stringify` writes -0 as 0.
+    : assert.deepStrictEqual(actual, Object.is(expected, -0) ? 0 : expected)
+
 describe("F24 a result", () => {
   for (const [name, schema, value] of values) {
     saga(
@@ -61,11 +71,13 @@ describe("F24 a result", () => {
             Saga.output(schema, ({ made }) => made)
           )
           const exit = yield* ledger.run(making, true)
-          assert.isTrue(Exit.isSuccess(exit) && Object.is(exit.value, value))
-          assert.isTrue(Exit.isFailure(yield* Effect.exit(Saga.run(making, false))))
+          if (Exit.isFailure(exit)) return assert.fail(String(exit.cause))
+          assertSame(ledger, exit.value, value)
+          assert.isTrue(Exit.isFailure(yield* new Ledger(ledger).run(making, false)))
           assert.strictEqual(seen.length, 5)
-          assert.isTrue(seen.every((one) => Object.is(one, value)))
-        })
+          for (const one of seen) assertSame(ledger, one, value)
+        }),
+      unrecordable.has(name) ? inFiber.unrecordable : undefined
     )
   }
 
@@ -98,7 +110,7 @@ describe("F24 a payload", () => {
     Effect.gen(function*() {
       const exit = yield* ledger.run(echo(Schema.Array(Schema.Number)), [NaN, -0, Infinity])
       if (Exit.isFailure(exit)) return assert.fail("it failed")
-      assert.isTrue(exit.value.every((value, index) => Object.is(value, [NaN, -0, Infinity][index])))
+      for (const [index, number] of [NaN, -0, Infinity].entries()) assertSame(ledger, exit.value[index], number)
     }))
 
   saga("gets the defaults of its schema", (ledger) =>
@@ -121,7 +133,7 @@ describe("F24 a payload", () => {
       ]
       assert.strictEqual(error._tag, "PayloadInvalid")
       assert.include(error.message, "Expected object")
-    }))
+    }), inFiber.payload)
 
   it.effect("with a check that is asynchronous", () =>
     Effect.gen(function*() {
@@ -137,6 +149,9 @@ describe("F24 a payload", () => {
 
 describe("F24 an error", () => {
   for (const error of [undefined, null, NaN, 0, "", false]) {
+    // As an error of any type or a defect, JSON has no way to hold these two.
+    const where = error === undefined || Number.isNaN(error) ? inFiber.unrecordable : undefined
+
     saga(`${String(error)} is an error like any other`, (ledger) =>
       Effect.gen(function*() {
         const exit = yield* ledger.run(trip.pipe(
@@ -145,7 +160,7 @@ describe("F24 an error", () => {
         ))
         assert.deepStrictEqual(reasons(exit), [["Fail", error]])
         assert.strictEqual(ledger.text, `+a ${String([["Fail", error]])} -a`)
-      }))
+      }), where)
 
     saga(`${String(error)} as the error of a compensation, in every try`, (ledger) =>
       Effect.gen(function*() {
@@ -167,6 +182,6 @@ describe("F24 an error", () => {
         assert.deepStrictEqual(reasons(exit), [["Die", error]])
         assert.deepStrictEqual(uncertainOf(exit), [["b", "Died"]])
         assert.strictEqual(ledger.text, "+a -a")
-      }))
+      }), where)
   }
 })
