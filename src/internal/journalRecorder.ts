@@ -52,6 +52,8 @@ export class JournalRecorder implements Recorder {
   #warnings: Array<string> | undefined
   #atMillis = 0
   #pending = 0
+  /** Who waits for the last entry that was handed over. */
+  #waiting: Array<() => void> = []
 
   constructor(options: {
     readonly executionId: string
@@ -108,6 +110,7 @@ export class JournalRecorder implements Recorder {
     this.#facts.push({ executionId, sequence: this.#sequence++, tag: event._tag, data: this.#codec.encode(event) })
     if (telling.has(event._tag)) this.ending.push(event)
     if (this.#observers !== undefined) this.#told.push(event)
+    if (this.#residence.occupied) this.#flushSoon()
     switch (event._tag) {
       case "SagaSucceeded":
         return this.become("Succeeded", null)
@@ -120,6 +123,17 @@ export class JournalRecorder implements Recorder {
         return
     }
   }
+
+  /** What ends beside others that go on is not kept from the journal until one of them comes to its next step. */
+  #flushSoon(): void {
+    if (this.#soon) return
+    this.#soon = true
+    void Promise.resolve().then(() => {
+      this.#soon = false
+      if (this.#facts.length > 0) this.flush(() => {})
+    })
+  }
+  #soon = false
 
   /** The execution ends, or is parked for a person: with the next entry nobody owns it any more. */
   become(state: ExecutionState, problem: string | null): void {
@@ -158,15 +172,16 @@ export class JournalRecorder implements Recorder {
   }
 
   commit(): Effect.Effect<void> | undefined {
-    if (this.#facts.length === 0 && this.#update === undefined && this.#signals.length === 0) {
-      return this.#observers?.commit()
-    }
     let done = false
     let resume: ((effect: Effect.Effect<void>) => void) | undefined
-    this.flush(() => {
+    const settled = () => {
       done = true
       resume?.(Effect.void)
-    })
+    }
+    if (this.#facts.length > 0 || this.#update !== undefined || this.#signals.length > 0) this.flush(settled)
+    // What was handed over already may be under way.
+    else if (this.#pending > 0) this.#waiting.push(settled)
+    else return this.#observers?.commit()
     const warnings = this.#warnings
     // A store that answers at once has answered.
     if (done && warnings === undefined) return this.#observers?.commit()
@@ -185,6 +200,7 @@ export class JournalRecorder implements Recorder {
   /** Hands over what was recorded. `done` is called when that has its fate, whatever it is. */
   flush(done: () => void): void {
     const told = this.#told
+    const waiting = [done]
     const entry = {
       executionId: this.executionId,
       start: this.#start,
@@ -196,9 +212,10 @@ export class JournalRecorder implements Recorder {
         if (fate._tag !== "Written") this.#residence.gone.stop()
         else for (const event of told) this.#observers!.record(event)
         this.#onFate(fate)
-        done()
+        for (const resume of waiting) resume()
       }
     }
+    this.#waiting = waiting
     this.#start = undefined
     this.#facts = []
     this.#told = []

@@ -347,7 +347,7 @@ const cancelStored = (engine: Engine, executionId: string): Effect.Effect<void, 
     const row = yield* journal.find(executionId)
     if (Option.isNone(row)) return yield* new ExecutionNotFound({ executionId })
     if (isAtRest(row.value)) return yield* atRest(row.value)
-    if (before.some(({ tag }) => tag === "CancelRequested")) return
+    if (isUndone(row.value) || before.some(({ tag }) => tag === "CancelRequested")) return
     if (!(yield* journal.send({ executionId, kind: "cancel", data: "{}" }))) {
       return yield* cancelStored(engine, executionId)
     }
@@ -356,16 +356,18 @@ const cancelStored = (engine: Engine, executionId: string): Effect.Effect<void, 
     while (true) {
       const now = yield* journal.find(executionId)
       for (const { tag } of yield* journal.facts(executionId, before.length)) {
-        if (tag === "CancelRequested") {
-          return
-        }
+        if (tag === "CancelRequested") return
         if (tag === "CancelRefused") return yield* new AlreadyCommitted({ executionId })
       }
+      if (Option.isSome(now) && isUndone(now.value)) return
       if (Option.isSome(now) && isAtRest(now.value)) return yield* atRest(now.value)
       yield* onClock(engine.live, Effect.sleep(pauseMillis))
       pauseMillis = Math.min(pauseMillis * 2, engine.settings.pollMillis)
     }
   })
+
+/** There is nothing left to cancel: all of it is being undone. */
+const isUndone = ({ state }: ExecutionRecord): boolean => state === "Compensating"
 
 const atRest = (
   { executionId, problem, saga, state }: ExecutionRecord

@@ -88,6 +88,8 @@ it("random sagas end as the reference says, observed or not", async () => {
     }
   }
   const [smallest] = failures.sort((a, b) => sizeOf(a.one.saga) - sizeOf(b.one.saga))
-  if (smallest !== undefined) throw new Error(report(smallest.one, smallest.problems, failures.length, "npx vitest run core/random"))
+  if (smallest !== undefined) {
+    throw new Error(report(smallest.one, smallest.problems, failures.length, "npx vitest run core/random"))
+  }
   expect(seeds.length < 1000 ? [] : everything.filter((word) => !reached.has(word))).toEqual([])
 })

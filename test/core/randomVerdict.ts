@@ -107,4 +107,3 @@ export const report = (
   `${failed} runs fail. The smallest:\n${shapeOf(saga)}\n${
     interruptedAt === never ? "" : `interrupted at ${interruptedAt}\n`
   }- ${problems.join("\n- ")}\nReplay: SEED=${seed} ${replay}`
-

@@ -66,7 +66,9 @@ const problemsOf = (run: Run): ReadonlyArray<string> => {
   return brokenPromises(run, Object.assign({}, ...accountsOf(run), open))
 }
 
-it("random sagas keep their promises when their process dies after any write", { timeout: 120_000 * Math.ceil(seeds.length / 100) }, async () => {
+it("random sagas keep their promises when their process dies after any write", {
+  timeout: 120_000 * Math.ceil(seeds.length / 100)
+}, async () => {
   const failures: Array<{ readonly text: string; readonly size: number }> = []
   let deaths = 0
   for (const seed of seeds) {

@@ -1,6 +1,8 @@
 import * as faults from "./faults.ts"
+import * as callers from "./faultsCallers.ts"
 import * as data from "./faultsData.ts"
 import { memory } from "./stores.ts"
 
 faults.suite("memory", memory)
 data.suite("memory", memory)
+callers.suite("memory", memory)

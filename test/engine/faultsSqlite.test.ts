@@ -1,6 +1,8 @@
 import * as faults from "./faults.ts"
+import * as callers from "./faultsCallers.ts"
 import * as data from "./faultsData.ts"
 import { sqlite } from "./stores.ts"
 
 faults.suite("SQLite", sqlite)
 data.suite("SQLite", sqlite)
+callers.suite("SQLite", sqlite)
