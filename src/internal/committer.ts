@@ -32,6 +32,9 @@ const written: Fate = { _tag: "Written" }
 const missing: Fate = { _tag: "Missing" }
 const leaseLost: Fate = { _tag: "LeaseLost" }
 
+/** So few entries are not worth two batches. */
+const fewEntries = 16
+
 /** How long to wait before a batch is tried again. */
 const firstPauseMillis = 50
 const longestPauseMillis = 1_000
@@ -110,14 +113,19 @@ export class Committer {
     }))
   }
 
-  /** All entries but those of executions that have one under way, or one before in the same batch. */
+  /** A share of the entries, without those of executions that have one under way, or one before in the same batch. */
   #take(): ReadonlyArray<Entry> {
     const taken: Array<Entry> = []
     const later: Array<Entry> = []
     const held = new Set<string>()
+    // While the store has the batch of one writer, the answer to that of another makes the entries of the next. So all
+    // but one have their share, and the one that is left takes what comes in between.
+    const waiting = this.#entries.length + this.#underWay.size
+    const share = Math.max(fewEntries, Math.ceil(waiting / Math.max(1, (this.#journal.writers ?? 1) - 1)))
     for (const entry of this.#entries) {
       const { executionId } = entry
-      if (held.has(executionId) || this.#underWay.has(executionId)) later.push(entry)
+      const isFull = taken.length >= share
+      if (isFull || held.has(executionId) || this.#underWay.has(executionId)) later.push(entry)
       else taken.push(entry)
       if (entry.start !== undefined || entry.update !== undefined) held.add(executionId)
     }

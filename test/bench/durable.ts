@@ -28,6 +28,7 @@ const warmup = Number(values.warmup ?? (values.quick ? 1 : 2))
 interface Competitor {
   readonly name: string
   readonly program: string
+  readonly options?: ReadonlyArray<string>
   readonly databases: ReadonlyArray<string>
   /** What must be installed in the folder of the peers. */
   readonly needs?: string
@@ -36,6 +37,7 @@ interface Competitor {
 const competitors: ReadonlyArray<Competitor> = [
   { name: "effect-saga", program: "durableEngine.ts", databases: ["postgres", "sqlite"] },
   { name: "raw", program: "peers/raw.ts", databases: ["postgres", "sqlite"] },
+  { name: "raw (32 connections)", program: "peers/raw.ts", options: ["--connections", "32"], databases: ["postgres"] },
   { name: "effect/workflow", program: "peers/cluster.ts", databases: ["postgres", "sqlite"] },
   { name: "dbos", program: "peers/dbos.mjs", databases: ["postgres"], needs: "@dbos-inc/dbos-sdk" },
   { name: "restate", program: "peers/restate.mjs", databases: ["restate"], needs: "@restatedev/restate-sdk" }
@@ -74,11 +76,16 @@ const keyOf = (name: string, database: string, { concurrency, scenario }: Cell) 
 
 const run = promisify(execFile)
 
-const measure = async ({ program }: Competitor, database: string, cell: Cell, url: string): Promise<Answer> => {
+const measure = async (
+  { options: own = [], program }: Competitor,
+  database: string,
+  cell: Cell,
+  url: string
+): Promise<Answer> => {
   const options = { database, ...cell, seconds, warmup }
   const { stdout } = await run(
     process.execPath,
-    [pathOf(program), ...Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)])],
+    [pathOf(program), ...own, ...Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)])],
     { env: { ...process.env, DATABASE_URL: url }, timeout: 1_000 * (seconds + warmup + 60) }
   )
   return JSON.parse(stdout)

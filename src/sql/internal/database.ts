@@ -45,7 +45,7 @@ export const makeDatabase = (client: SqlClient.SqlClient, timeout: Duration.Dura
     apart,
     run: <A>(operation: string, effect: Effect.Effect<A, SqlError>) => {
       const unavailable = (cause: unknown) => Effect.fail(new JournalUnavailable({ operation, cause }))
-      const late = unavailable(new Cause.TimeoutError(`no answer within ${limit}`))
+      const late = Effect.suspend(() => unavailable(new Cause.TimeoutError(`no answer within ${limit}`)))
       // A statement that is cut waits until the server confirms it, and a frozen server does not. So it runs in a fiber
       // for which nobody waits, not even a caller that cannot be interrupted.
       return apart(Effect.uninterruptibleMask((restore) =>

@@ -164,7 +164,7 @@ export const makePostgres = Effect.fnUntraced(function*(database: Database, pref
 
   const journal: Journal = {
     shared: true,
-    writers: 2,
+    writers: 3,
     acquire,
     renew: (lease, leaseMillis) =>
       Effect.flatMap(

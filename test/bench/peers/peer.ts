@@ -19,7 +19,8 @@ const { values } = parseArgs({
     scenario: { type: "string", default: "success" },
     concurrency: { type: "string", default: "1" },
     seconds: { type: "string", default: "5" },
-    warmup: { type: "string", default: "2" }
+    warmup: { type: "string", default: "2" },
+    connections: { type: "string" }
   }
 })
 
@@ -35,7 +36,9 @@ export const asked = {
   scenario: oneOf<Scenario>("scenario", values.scenario, ["success", "compensated"]),
   concurrency: Number(values.concurrency),
   seconds: Number(values.seconds),
-  warmup: Number(values.warmup)
+  warmup: Number(values.warmup),
+  /** How many connections a client that has a pool may open; one for each saga at a time unless it is said. */
+  connections: Number(values.connections ?? values.concurrency)
 }
 
 /** Which database is asked for, of those that the peer has; the first unless it is said. */

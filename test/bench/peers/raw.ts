@@ -25,8 +25,7 @@ const count = () => {
 const postgres = async () => {
   const { drop, url } = await freshDatabase()
   const scope = Scope.makeUnsafe()
-  // More connections than this cost more than they bring.
-  const config = { url: Redacted.make(url), maxConnections: Math.min(asked.concurrency, 32) }
+  const config = { url: Redacted.make(url), maxConnections: asked.connections }
   const sql = await Effect.runPromise(
     Scope.provide(Effect.provide(PgClient.make(config), Reactivity.layer), scope)
   )
