@@ -110,7 +110,7 @@ export class JournalRecorder implements Recorder {
     this.#facts.push({ executionId, sequence: this.#sequence++, tag: event._tag, data: this.#codec.encode(event) })
     if (telling.has(event._tag)) this.ending.push(event)
     if (this.#observers !== undefined) this.#told.push(event)
-    if (this.#residence.occupied) this.#flushSoon()
+    this.#flushSoon()
     switch (event._tag) {
       case "SagaSucceeded":
         return this.become("Succeeded", null)
@@ -124,7 +124,7 @@ export class JournalRecorder implements Recorder {
     }
   }
 
-  /** What ends beside others that go on is not kept from the journal until one of them comes to its next step. */
+  /** Nearly always the next step hands over what is recorded. What ends beside others that go on does not wait for them. */
   #flushSoon(): void {
     if (this.#soon) return
     this.#soon = true

@@ -39,11 +39,6 @@ export class Residence {
     return this.#inFlight === 0 && this.#paused > 0
   }
 
-  /** Whether anything is done or waited for: then what has just ended may be followed by nothing for long. */
-  get occupied(): boolean {
-    return this.#inFlight > 0 || this.#paused > 0
-  }
-
   /** When it should come back: at once, unless it only waits. `undefined`: it waits for nothing that time brings. */
   get dueAtMillis(): number | undefined {
     if (this.more) return 0
