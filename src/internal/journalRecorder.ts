@@ -130,7 +130,7 @@ export class JournalRecorder implements Recorder {
     this.#soon = true
     void Promise.resolve().then(() => {
       this.#soon = false
-      if (this.#facts.length > 0) this.flush(() => {})
+      if (this.#facts.length > 0 && !this.#residence.isGone) this.flush(() => {})
     })
   }
   #soon = false

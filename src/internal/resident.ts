@@ -154,7 +154,10 @@ export class Resident {
     )
     const guarded = Effect.catchCause(
       body,
-      (cause) => this.#depart({ _tag: "Broken", problem: `A defect of the toolkit: ${Cause.pretty(cause)}` })
+      (cause) => {
+        this.residence.gone.stop()
+        return this.#depart({ _tag: "Broken", problem: `A defect of the toolkit: ${Cause.pretty(cause)}` })
+      }
     )
     return Effect.flatMap(
       Effect.forkDetach(Effect.setContext(guarded, this.#context), { startImmediately: true }),

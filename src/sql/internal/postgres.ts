@@ -24,7 +24,7 @@ import { toClaimed, toExecution, toFact, toSignal } from "./rows.ts"
 const page = 500
 
 /** How long a lock must be free before its holder counts as dead: a holder whose session was cut takes another one. */
-const deathDelay = Duration.millis(1_500)
+const deathDelay = Duration.millis(250)
 
 const leaseLost: Written = { _tag: "LeaseLost" }
 const committed: Written = { _tag: "Committed", missing: [] }

@@ -12,7 +12,7 @@ import type { Database, Row } from "./database.ts"
 import type { postgresStatements } from "./postgresStatements.ts"
 
 /** How often a session is asked whether it is still there. */
-export const pulseMillis = 500
+export const pulseMillis = 100
 
 /** How often another id is tried whose lock is free: an equal name of a lock elsewhere is possible and rare. */
 const attempts = 10
