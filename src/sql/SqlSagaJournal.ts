@@ -8,10 +8,12 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import type * as Migrator from "effect/sql/Migrator"
 import * as SqlClient from "effect/sql/SqlClient"
+import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import { type Journal, JournalUnavailable, SagaJournal } from "../SagaJournal.ts"
 import { EngineLock } from "./EngineLock.ts"
-import { type Database, makeDatabase } from "./internal/database.ts"
+import { type Database, liveClock, makeDatabase } from "./internal/database.ts"
 import { foundSchema, knownSchema, migrate, migrationsTable } from "./internal/migrations.ts"
 import { makePostgres } from "./internal/postgres.ts"
 import { makeSqlite } from "./internal/sqlite.ts"
@@ -107,12 +109,25 @@ const open = Effect.fnUntraced(function*(timeout: Duration.Duration) {
   return [makeDatabase(client, timeout), dialect] as const
 })
 
+/** A database that is not there yet is waited for; one that does not want us is an error. */
+const patiently = <A>(
+  ask: Effect.Effect<A, Migrator.MigrationError | SqlError>,
+  pauseMillis = 100
+): Effect.Effect<A, JournalUnavailable> =>
+  Effect.catch(ask, (cause) => {
+    const error = new JournalUnavailable({ operation: "migrate", cause })
+    if (!isSqlError(cause) || !cause.isRetryable) return Effect.fail(error)
+    return Effect.logWarning(error.message).pipe(
+      Effect.andThen(liveClock.sleep(Duration.millis(pauseMillis))),
+      Effect.andThen(Effect.suspend(() => patiently(ask, Math.min(pauseMillis * 2, 1_000))))
+    )
+  })
+
 /** Makes the tables, or only looks whether they are there. */
 const prepare = Effect.fnUntraced(function*({ apart, sql }: Database, prefix: string, migrations: boolean) {
-  const unavailable = (cause: unknown) => new JournalUnavailable({ operation: "migrate", cause })
   // Without a limit: what another process changes at the moment may take its time.
-  if (migrations) yield* Effect.mapError(apart(migrate(sql, prefix)), unavailable)
-  const found = yield* Effect.mapError(apart(foundSchema(sql, prefix)), unavailable)
+  if (migrations) yield* patiently(apart(migrate(sql, prefix)))
+  const found = yield* patiently(apart(foundSchema(sql, prefix)))
   if (found !== knownSchema) {
     return yield* new SchemaMismatch({ table: migrationsTable(prefix), found, expected: knownSchema })
   }
@@ -159,7 +174,8 @@ export const make = (options: Options = {}): Effect.Effect<Journal, OpenError, S
  *
  * **Gotchas**
  *
- * Two processes that make the tables at once wait for each other. A process that meets the tables of a newer release does
+ * Two processes that make the tables at once wait for each other. A database that is out of reach is waited for, with
+ * warnings in the log. A process that meets the tables of a newer release does
  * not start: update those that read first.
  *
  * **Example** (A journal in memory, as a database)
