@@ -19,9 +19,9 @@ import type {
   SagaCancelled,
   StartError
 } from "./ExecutionError.ts"
-import type { Settings } from "./internal/engine.ts"
-import { Engine } from "./internal/engine.ts"
-import * as requests from "./internal/requests.ts"
+import type { Settings } from "./internal/engine/engine.ts"
+import { Engine } from "./internal/engine/engine.ts"
+import * as requests from "./internal/engine/requests.ts"
 import type { ExecutionRecord, ExecutionState, JournalLocked, JournalUnavailable, ListOptions } from "./Journal.ts"
 import type { SagaEvent } from "./SagaEvent.ts"
 import { SagaJournal } from "./SagaJournal.ts"

@@ -6,7 +6,7 @@
  */
 import * as Context from "effect/Context"
 import * as Layer from "effect/Layer"
-import { makeMemory } from "./internal/journalMemory.ts"
+import { makeMemory } from "./internal/engine/journalMemory.ts"
 import type { Journal } from "./Journal.ts"
 
 export * from "./Journal.ts"

@@ -300,6 +300,38 @@ const cancelling = (
         assert.deepStrictEqual(yield* asker.engine.await(ok, "e"), { a: "a" })
       }))
 
+    for (const [end, saga] of Object.entries({ Succeeded: [], Compensated: ["no"] })) {
+      fault(`while its last fact is on its way (${end}): says how it ended`, (store) =>
+        Effect.gen(function*() {
+          const world = new World()
+          const last = new Gate()
+          const steps = trip.pipe(Saga.step("a", world.step()))
+          const whole: AnyTrip = saga.length === 0 ? steps : steps.pipe(Saga.check("no", world.fails()))
+          const [owner, asker] = yield* bootBoth(store, whole, {
+            through: (journal) => ({
+              ...journal,
+              write: (lease, batch) => {
+                const written = journal.write(lease, batch)
+                return batch.facts.some(({ tag }) => tag === `Saga${end}`)
+                  ? Effect.andThen(last.pass, written)
+                  : written
+              }
+            })
+          })
+          yield* owner.engine.start(whole, undefined, id)
+          yield* last.reached
+          const asking = yield* Effect.forkChild(cancel(asker), { startImmediately: true })
+          for (let n = 0; n < 50; n++) yield* turn
+          yield* last.open
+          const answer = yield* Fiber.join(asking)
+          // From elsewhere it may be seen to unwind.
+          if (end === "Compensated" && asker !== owner && Exit.isSuccess(answer)) return
+          assert.deepInclude(errorOf(answer), { _tag: "AlreadyFinal", state: end })
+          yield* state(store.journal, "e", end as "Succeeded")
+          assert.notInclude(yield* told(store.journal, "e"), "CancelRequested")
+        }))
+    }
+
     fault("ten at once: one fact, all are answered", (store) =>
       Effect.gen(function*() {
         const world = new World()

@@ -2,7 +2,7 @@
  * Every journal ever released is read and goes on. The files in `golden` are written once, by
  * `GOLDEN=write npx vitest run engine/golden`, which leaves those alone that are there.
  */
-import { it } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import { Effect, Option, Result, Stream } from "effect"
 import { SagaState } from "effect-saga"
 import { SagaEvent } from "effect-saga/SagaEvent"
@@ -95,11 +95,11 @@ for (const file of files) {
         const saga = sagasOf(new World(), { at: () => Effect.void }).get(kept.saga)!
         const reader = yield* boot(store, [])
         const row = Option.getOrThrow(yield* store.journal.find("e"))
-        expect(row.state).toBe(kept.row.state)
+        assert.strictEqual(row.state, kept.row.state)
         const events = yield* Stream.runCollect(Stream.take(reader.engine.events(saga, "e"), kept.facts.length))
         const folded = SagaState.fold(events)
-        expect(Result.isSuccess(folded), JSON.stringify(folded)).toBe(true)
-        expect(yield* goOn(store, kept.saga)).toEqual(kept.ending)
+        assert.isTrue(Result.isSuccess(folded), JSON.stringify(folded))
+        assert.deepStrictEqual(yield* goOn(store, kept.saga), kept.ending)
       })
   )
 }

@@ -7,7 +7,7 @@ import { once } from "node:events"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { expect, it } from "vitest"
+import { assert, expect, it } from "vitest"
 import * as Postgres from "../sql/postgres.ts"
 import { journalOf, payload, tripOf } from "./killedTrip.ts"
 
@@ -23,7 +23,7 @@ const check = (executionId: string, books: string): number => {
     expect(key).toBe(`${executionId}/${path}`)
     const at = inPlace.indexOf(path)
     if (sign === "+") {
-      expect(undoing, `${path} is done while others are undone`).toBe(false)
+      assert.isFalse(undoing, `${path} is done while others are undone`)
       if (at >= 0) again++
       else inPlace.push(path)
     } else {
@@ -32,7 +32,7 @@ const check = (executionId: string, books: string): number => {
       else inPlace.splice(at, 1)
       // The last first, but for those two that were done side by side.
       const early = at < 0 ? [] : inPlace.slice(at).filter((other) => !"bc".includes(path) || !"bc".includes(other))
-      expect(early, `${path} is undone before them`).toEqual([])
+      assert.deepStrictEqual(early, [], `${path} is undone before them`)
     }
   }
   expect(inPlace).toEqual([])

@@ -2,11 +2,11 @@
  * How an execution ended, read off its facts: whoever asks, here or elsewhere, now or later, gets the same answer.
  */
 import * as Cause from "effect/Cause"
-import type { Failure, UncertainStep } from "../SagaError.ts"
-import { SagaTimedOut } from "../SagaError.ts"
-import type { SagaEvent } from "../SagaEvent.ts"
-import type { Outcome } from "../SagaRun.ts"
-import { limitedAt } from "./history.ts"
+import type { Failure, UncertainStep } from "../../SagaError.ts"
+import { SagaTimedOut } from "../../SagaError.ts"
+import type { SagaEvent } from "../../SagaEvent.ts"
+import type { Outcome } from "../../SagaRun.ts"
+import { limitedAt } from "../history.ts"
 
 /** The end of an execution that nothing can change any more. */
 export type Ending = Exclude<Outcome<unknown, unknown>, { readonly _tag: "Stuck" }>

@@ -5,8 +5,17 @@
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
-import type { Batch, BatchRefused, FactRecord, Journal, Lease, StartRecord, UpdateRecord, Written } from "../Journal.ts"
-import { onClock } from "./wait.ts"
+import type {
+  Batch,
+  BatchRefused,
+  FactRecord,
+  Journal,
+  Lease,
+  StartRecord,
+  UpdateRecord,
+  Written
+} from "../../Journal.ts"
+import { onClock } from "../wait.ts"
 
 /** What became of what one execution had to write. */
 export type Fate =

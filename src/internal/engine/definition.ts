@@ -3,10 +3,10 @@
  * they were. More steps at the end are no change, and what a step does is not compared.
  */
 import * as Hash from "effect/Hash"
-import type { NodeDefinition, SagaDefinition } from "../SagaValue.ts"
-import type { StepPath } from "../StepPath.ts"
-import { escape } from "../StepPath.ts"
-import type { History } from "./history.ts"
+import type { NodeDefinition, SagaDefinition } from "../../SagaValue.ts"
+import type { StepPath } from "../../StepPath.ts"
+import { escape } from "../../StepPath.ts"
+import type { History } from "../history.ts"
 
 /** A short name for a text: to tell apart what is expected to be equal, not to keep a secret. */
 export const hashOf = (text: string): string => `${(Hash.string(text) >>> 0).toString(36)}-${text.length.toString(36)}`

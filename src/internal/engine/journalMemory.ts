@@ -19,7 +19,7 @@ import type {
   StartRecord,
   UpdateRecord,
   Written
-} from "../Journal.ts"
+} from "../../Journal.ts"
 import { DueQueue } from "./dueQueue.ts"
 
 /** How many answers a lease remembers: a batch whose answer was lost is written again before so many others. */

@@ -3,7 +3,6 @@
  * back what waits, and looks from time to time what others wrote. What callers ask is answered elsewhere.
  */
 import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -13,22 +12,17 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
-import type { Claimed, Journal, JournalLocked, Lease, StartRecord } from "../Journal.ts"
-import { JournalUnavailable } from "../Journal.ts"
-import { SagaDefinitionError } from "../SagaError.ts"
-import type { SagaEvent } from "../SagaEvent.ts"
-import { Observers } from "../SagaObserver.ts"
-import { fold } from "../SagaState.ts"
-import { definitionOf } from "../SagaValue.ts"
-import { Codec, readDefinition } from "./codec.ts"
+import type { Claimed, Journal, JournalLocked, Lease, StartRecord } from "../../Journal.ts"
+import { JournalUnavailable } from "../../Journal.ts"
+import { quietly } from "../recorder.ts"
+import type { SagaTree } from "../tree.ts"
+import { onClock } from "../wait.ts"
 import { Committer } from "./committer.ts"
-import { difference, hashOf } from "./definition.ts"
-import { History } from "./history.ts"
-import { quietly } from "./recorder.ts"
-import type { Departure, Registered, Trace } from "./resident.ts"
+import type { Registered } from "./registry.ts"
+import { Registry } from "./registry.ts"
+import type { Departure, Trace } from "./resident.ts"
 import { Resident } from "./resident.ts"
-import type { SagaTree } from "./tree.ts"
-import { onClock } from "./wait.ts"
+import { read } from "./returning.ts"
 import { Watches } from "./watches.ts"
 
 /** How an engine behaves, times in milliseconds. */
@@ -55,12 +49,9 @@ export class Engine {
   readonly watches = new Watches()
   readonly residents = new Map<string, Resident>()
   readonly committer: Committer
+  readonly registry: Registry
   /** The clock of the outside world: leases and looking what others wrote go by it, whatever the clock of the sagas is. */
   readonly live: Clock.Clock = Clock.Clock.defaultValue()
-  readonly #registry = new Map<string, Registered>()
-  /** Sagas that are asked for here and run elsewhere. */
-  readonly #strangers = new WeakMap<SagaTree, Registered>()
-  readonly #defined = new WeakSet<SagaTree>()
   readonly #due = Latch.makeUnsafe(false)
   readonly #leaseScope: Scope.Closeable
   #lease: Lease
@@ -73,6 +64,7 @@ export class Engine {
     this.settings = settings
     this.#lease = lease
     this.#leaseScope = leaseScope
+    this.registry = new Registry(journal)
     this.committer = new Committer(journal, lease, this.live, (lost) => this.#renewed(lost))
   }
 
@@ -155,75 +147,28 @@ export class Engine {
 
   // ------------------------------------------------------------------------------------------- sagas
 
-  /** What an engine knows of a saga, whether it runs it or not. */
-  known(tree: SagaTree): Registered {
-    const registered = this.#registry.get(keyOf(tree.definition)) ?? this.#strangers.get(tree)
-    if (registered !== undefined) return registered
-    const stranger = this.#described(tree, Context.empty())
-    this.#strangers.set(tree, stranger)
-    return stranger
-  }
-
-  #described(tree: SagaTree, context: Context.Context<never>): Registered {
-    const definition = definitionOf(tree)
-    const data = JSON.stringify(definition)
-    return {
-      tree,
-      codec: new Codec(tree),
-      definition,
-      hash: `${keyOf(tree.definition)}#${hashOf(data)}`,
-      context,
-      observers: Context.get(context, Observers),
-      clock: Context.get(context, Clock.Clock),
-      closing: false
-    }
-  }
-
-  /** Keeps the definition in the journal, once in the life of an engine. */
-  define(registered: Registered): Effect.Effect<void, JournalUnavailable> {
-    if (this.#defined.has(registered.tree)) return Effect.void
-    const { definition, hash } = registered
-    const { saga, version } = definition
-    return Effect.map(
-      this.journal.define({ hash, saga, version, data: JSON.stringify(definition) }),
-      () => void this.#defined.add(registered.tree)
-    )
-  }
-
   /** Runs a saga here from now on, until the scope closes. */
   register(tree: SagaTree): Effect.Effect<void, never, Scope.Scope> {
-    return Effect.flatMap(Effect.context<never>(), (context) => {
-      const registered = this.#described(tree, context)
-      const key = keyOf(tree.definition)
-      const taken = this.#registry.get(key)
-      if (taken !== undefined) {
-        const { saga, version } = tree.definition
-        const problem =
-          `version ${version} is registered already: register each version once, and raise \`version\` for another`
-        return Effect.die(new SagaDefinitionError({ saga, path: "", problem }))
-      }
-      return Effect.asVoid(Effect.acquireRelease(
-        Effect.map(this.patiently(this.define(registered)), () => {
-          this.#registry.set(key, registered)
+    return Effect.gen({ self: this }, function*() {
+      const registered = yield* this.registry.admit(tree, yield* Effect.context<never>())
+      yield* Effect.acquireRelease(
+        Effect.map(this.patiently(this.registry.define(registered)), () => {
+          this.registry.add(registered)
           this.#poke()
         }),
         () => {
-          registered.closing = true
-          this.#registry.delete(key)
-          const mine = Array.from(this.residents.values()).filter((resident) => resident.registered === registered)
-          return this.#dismiss(mine)
+          this.registry.delete(registered)
+          return this.#dismiss(
+            Array.from(this.residents.values()).filter((resident) => resident.registered === registered)
+          )
         }
-      ))
+      )
     })
-  }
-
-  get #sagas(): ReadonlyArray<{ readonly saga: string; readonly version: number }> {
-    return Array.from(this.#registry.values(), ({ definition }) => definition)
   }
 
   /** Whether a saga that is started now runs here at once. */
   hasRoom(registered: Registered): boolean {
-    return this.#registry.get(keyOf(registered.definition)) === registered && !this.#closing && !registered.closing
+    return this.registry.find(registered.definition) === registered && !this.#closing && !registered.closing
       && this.residents.size < this.settings.concurrency
   }
 
@@ -283,7 +228,7 @@ export class Engine {
   /** Claims what is due, as far as there is room. */
   get #claim(): Effect.Effect<void> {
     return this.#claiming.withPermit(Effect.gen({ self: this }, function*() {
-      const sagas = this.#sagas
+      const sagas = this.registry.versions
       this.#nextDueMillis = undefined
       if (sagas.length === 0 || this.#closing) return
       const { concurrency } = this.settings
@@ -323,7 +268,7 @@ export class Engine {
   #come(claimed: Claimed): Effect.Effect<Resident | undefined> {
     return Effect.gen({ self: this }, function*() {
       const { execution, takeovers } = claimed
-      const registered = this.#registry.get(keyOf(execution))
+      const registered = this.registry.find(execution)
       // It was taken away since: the next engine that has it goes on.
       if (registered === undefined) return this.#giveBack(claimed)
       if (takeovers > this.settings.quarantineAfter) {
@@ -332,34 +277,17 @@ export class Engine {
           `Quarantined: ${takeovers} engines in a row have died with it and left no new fact`
         )
       }
-      const facts: Array<SagaEvent> = []
-      for (const [index, record] of claimed.facts.entries()) {
-        const fact = record.sequence === index
-          ? registered.codec.decode(record.data)
-          : Result.fail(`the fact number ${index} is missing`)
-        if (Result.isFailure(fact)) return yield* this.#park(claimed, `Undecodable: ${fact.failure}`)
-        facts.push(fact.success)
-      }
-      const [first] = facts
-      if (first?._tag !== "SagaStarted") {
-        return yield* this.#park(claimed, "Undecodable: it does not begin with SagaStarted")
-      }
-      const state = fold(facts)
-      if (Result.isFailure(state)) return yield* this.#park(claimed, `Undecodable: ${state.failure.message}`)
-      const { executionId } = execution
-      const history = new History(registered.tree, executionId, facts, claimed.clean)
-      const changed = execution.definition === registered.hash
-        ? undefined
-        : yield* this.#differenceTo(registered, execution.definition, history)
-      if (changed !== undefined) return yield* this.#park(claimed, `DefinitionChanged: ${changed}`)
+      const returning = yield* read(claimed, registered, (hash) => this.patiently(this.journal.definition(hash)))
+      if (Result.isFailure(returning)) return yield* this.#park(claimed, returning.failure)
+      const { facts, history, started } = returning.success
       return yield* this.#admit(
         new Resident({
           registered,
           committer: this.committer,
-          executionId,
-          payload: first.payload,
+          executionId: execution.executionId,
+          payload: started.payload,
           start: undefined,
-          trace: first.trace,
+          trace: started.trace,
           facts,
           history,
           signals: claimed.signals,
@@ -369,14 +297,6 @@ export class Engine {
         })
       )
     })
-  }
-
-  #differenceTo(registered: Registered, hash: string, history: History): Effect.Effect<string | undefined> {
-    return Effect.map(this.patiently(this.journal.definition(hash)), (data) =>
-      Option.isNone(data)
-        ? `its definition ${hash} is not in the journal`
-        // Written by this toolkit, and by nobody else.
-        : difference(readDefinition(data.value), registered.definition, history))
   }
 
   /** Leaves an execution to a person. */
@@ -504,14 +424,11 @@ export class Engine {
         for (const { executionId, state } of yield* journal.settled(waited)) this.watches.tell(executionId, state)
       }
       if (this.residents.size >= this.settings.concurrency) return
-      const next = yield* journal.nextDue(this.#sagas)
+      const next = yield* journal.nextDue(this.registry.versions)
       if (Option.isSome(next)) this.#expect(next.value)
     })
   }
 }
-
-/** Under which name a version of a saga is known. */
-const keyOf = ({ saga, version }: { readonly saga: string; readonly version: number }): string => `${saga}@${version}`
 
 /** Takes a lease, however long the store is out of reach. A store that serves one engine, and serves one, is an error. */
 const acquire = (

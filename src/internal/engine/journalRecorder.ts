@@ -7,15 +7,15 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
-import { NotRecordable } from "../ExecutionError.ts"
-import type { ExecutionState, FactRecord, StartRecord, UpdateRecord } from "../Journal.ts"
-import type { SagaEvent } from "../SagaEvent.ts"
+import { NotRecordable } from "../../ExecutionError.ts"
+import type { ExecutionState, FactRecord, StartRecord, UpdateRecord } from "../../Journal.ts"
+import type { SagaEvent } from "../../SagaEvent.ts"
+import type { Recorder } from "../execution.ts"
+import type { Telling } from "../recorder.ts"
+import type { Residence } from "../residence.ts"
 import type { Codec } from "./codec.ts"
 import { longLength, roundTrip } from "./codec.ts"
 import type { Committer, Fate } from "./committer.ts"
-import type { Recorder } from "./execution.ts"
-import type { Telling } from "./recorder.ts"
-import type { Residence } from "./residence.ts"
 
 /** Which facts say how an execution ended that did not succeed. */
 const telling: ReadonlySet<SagaEvent["_tag"]> = new Set<SagaEvent["_tag"]>([
@@ -43,6 +43,8 @@ export class JournalRecorder implements Recorder {
   readonly #clock: Clock.Clock
   readonly #observers: Telling | undefined
   readonly #onFate: (fate: Fate) => void
+  /** Whether its end is recorded, committed or not: nothing comes after it. */
+  ended = false
   #sequence: number
   #start: StartRecord | undefined
   #facts: Array<FactRecord> = []
@@ -137,6 +139,7 @@ export class JournalRecorder implements Recorder {
 
   /** The execution ends, or is parked for a person: with the next entry nobody owns it any more. */
   become(state: ExecutionState, problem: string | null): void {
+    this.ended = true
     this.#update = this.#updateTo(state, { released: true, clean: true, problem })
   }
 

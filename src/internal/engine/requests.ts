@@ -19,21 +19,22 @@ import {
   ExecutionNotFound,
   ExecutionStuck,
   PayloadRefused
-} from "../ExecutionError.ts"
-import type { AwaitError, CancelError, StartError } from "../ExecutionError.ts"
-import type { ExecutionRecord, JournalUnavailable } from "../Journal.ts"
-import { withAftermath } from "../SagaError.ts"
-import type { SagaEvent } from "../SagaEvent.ts"
+} from "../../ExecutionError.ts"
+import type { AwaitError, CancelError, StartError } from "../../ExecutionError.ts"
+import type { ExecutionRecord, JournalUnavailable } from "../../Journal.ts"
+import { withAftermath } from "../../SagaError.ts"
+import type { SagaEvent } from "../../SagaEvent.ts"
+import { keyed, randomId } from "../run.ts"
+import type { SagaTree } from "../tree.ts"
+import { onClock } from "../wait.ts"
 import { equivalent, longLength, roundTrip } from "./codec.ts"
 import type { Fate } from "./committer.ts"
 import { hashOf } from "./definition.ts"
 import type { Engine } from "./engine.ts"
 import type { Ending } from "./outcome.ts"
 import { endingOf } from "./outcome.ts"
-import type { Registered, Trace } from "./resident.ts"
-import { keyed, randomId } from "./run.ts"
-import type { SagaTree } from "./tree.ts"
-import { onClock } from "./wait.ts"
+import type { Registered } from "./registry.ts"
+import type { Trace } from "./resident.ts"
 
 const longestId = 400
 
@@ -83,13 +84,13 @@ const admit = (
     const id = executionId ?? keyed(tree, value) ?? randomId(fiber)
     const problem = idProblem(id)
     if (problem !== undefined) return Effect.fail(new ExecutionIdInvalid({ executionId: id, problem }))
-    const registered = engine.known(tree)
+    const registered = engine.registry.known(tree)
     const span = Option.getOrUndefined(Context.getOption(fiber.context, Tracer.ParentSpan))
     const trace = span === undefined
       ? undefined
       : { traceId: span.traceId, spanId: span.spanId, sampled: span.sampled }
     const request = { engine, registered, executionId: id, payload: value, text, trace }
-    const started = Effect.andThen(engine.define(registered), begin(request))
+    const started = Effect.andThen(engine.registry.define(registered), begin(request))
     return text.length < longLength ? started : Effect.andThen(
       Effect.logWarning(`The payload of saga "${saga}" takes ${text.length} characters of JSON in the journal`),
       started
@@ -248,7 +249,7 @@ export const ending = (
 const stored = (engine: Engine, tree: SagaTree, row: ExecutionRecord): Effect.Effect<Ending, AwaitError> => {
   const { executionId, saga } = row
   return Effect.flatMap(engine.patiently(engine.journal.facts(executionId, 0)), (records) => {
-    const { codec } = engine.known(tree)
+    const { codec } = engine.registry.known(tree)
     const facts: Array<SagaEvent> = []
     for (const record of records) {
       const fact = codec.decode(record.data)
@@ -284,7 +285,7 @@ export const facts = (
   executionId: string
 ): Stream.Stream<SagaEvent, ExecutionNotFound | ExecutionStuck | JournalUnavailable> =>
   Stream.unwrap(Effect.sync(() => {
-    const { codec } = engine.known(tree)
+    const { codec } = engine.registry.known(tree)
     let from = 0
     const next = Effect.gen(function*() {
       while (true) {
@@ -324,7 +325,7 @@ export const cancel = (engine: Engine, executionId: string): Effect.Effect<void,
   Effect.suspend(() => {
     const resident = engine.residents.get(executionId)
     if (resident === undefined || resident.residence.leaving) return cancelStored(engine, executionId)
-    const asked = Effect.callback<"Cancelled" | "Committed" | "Left">((resume) => {
+    const asked = Effect.callback<"Cancelled" | "Committed" | "Ended" | "Left">((resume) => {
       resident.cancel([], (answer) => resume(Effect.succeed(resident.residence.isGone ? "Left" : answer)))
       return undefined
     })

@@ -3,41 +3,24 @@
  * decides nothing about others.
  */
 import * as Cause from "effect/Cause"
-import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Tracer from "effect/Tracer"
-import { SagaCancelled } from "../ExecutionError.ts"
-import type { SignalRecord, StartRecord } from "../Journal.ts"
-import type { SagaEvent } from "../SagaEvent.ts"
-import type { SagaObserver } from "../SagaObserver.ts"
-import type { SagaDefinition } from "../SagaValue.ts"
-import type { Codec } from "./codec.ts"
+import { SagaCancelled } from "../../ExecutionError.ts"
+import type { SignalRecord, StartRecord } from "../../Journal.ts"
+import type { SagaEvent } from "../../SagaEvent.ts"
+import { Execution } from "../execution.ts"
+import type { History } from "../history.ts"
+import { Telling, Watched } from "../recorder.ts"
+import { Residence } from "../residence.ts"
+import { advance } from "../run.ts"
 import type { Committer, Fate } from "./committer.ts"
-import { Execution } from "./execution.ts"
-import type { History } from "./history.ts"
 import { JournalRecorder } from "./journalRecorder.ts"
 import type { Ending } from "./outcome.ts"
 import { endingOf } from "./outcome.ts"
-import { Telling, Watched } from "./recorder.ts"
-import { Residence } from "./residence.ts"
-import { advance } from "./run.ts"
-import type { SagaTree } from "./tree.ts"
-
-/** A saga that an engine runs, with the services of its steps. */
-export interface Registered {
-  readonly tree: SagaTree
-  readonly codec: Codec
-  readonly definition: SagaDefinition
-  readonly hash: string
-  readonly context: Context.Context<never>
-  readonly observers: ReadonlyArray<SagaObserver>
-  readonly clock: Clock.Clock
-  /** It is being taken away: nothing of it is started or claimed. */
-  closing: boolean
-}
+import type { Registered } from "./registry.ts"
 
 /** A span in another fiber or process, as the first fact keeps it. */
 export type Trace = NonNullable<Extract<SagaEvent, { readonly _tag: "SagaStarted" }>["trace"]>
@@ -167,6 +150,8 @@ export class Resident {
 
   /** Turns words from outside into facts. */
   signal(signals: ReadonlyArray<SignalRecord>): void {
+    // They stay for the next owner.
+    if (this.residence.leaving) return
     for (const signal of signals) {
       if (this.#answered.has(signal.id)) continue
       this.#answered.add(signal.id)
@@ -176,9 +161,16 @@ export class Resident {
     }
   }
 
-  /** Asks it to stop and unwind. `answered` is called when the answer is recorded, which is also that to these signals. */
-  cancel(signals: ReadonlyArray<number>, answered: (answer: "Cancelled" | "Committed") => void): void {
+  /**
+   * Asks it to stop and unwind. `answered` is called when the answer is recorded, which is also that to these signals.
+   * `Ended`: it had come to its end before.
+   */
+  cancel(signals: ReadonlyArray<number>, answered: (answer: "Cancelled" | "Committed" | "Ended") => void): void {
     const { executionId, recorder } = this
+    if (recorder.ended) {
+      recorder.answer(signals)
+      return recorder.flush(() => answered("Ended"))
+    }
     const { saga } = this.registered.tree.definition
     this.#execution?.cancel(() => Cause.fail(new SagaCancelled({ saga, executionId })), (answer) => {
       if (answer === "Committed") recorder.record({ _tag: "CancelRefused", atMillis: recorder.now() })

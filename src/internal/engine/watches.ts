@@ -1,6 +1,6 @@
 /** Who waits for an execution, wherever it runs: woken when there may be something new. It reads nothing. */
 import * as Latch from "effect/Latch"
-import type { ExecutionState } from "../Journal.ts"
+import type { ExecutionState } from "../../Journal.ts"
 import type { Ending } from "./outcome.ts"
 
 /** One who waits. */
