@@ -47,11 +47,16 @@ export class ExecutionConflict extends Data.TaggedError("ExecutionConflict")<{
  * @category errors
  * @since 0.1.0
  */
-export class ExecutionNotFound extends Data.TaggedError("ExecutionNotFound")<{ readonly executionId: string }> {
+export class ExecutionNotFound extends Data.TaggedError("ExecutionNotFound")<{
+  readonly executionId: string
+  /** Of which saga there is none, where that was asked. */
+  readonly saga?: string
+}> {
   override get message(): string {
+    const saga = this.saga === undefined ? "" : ` of saga "${printable(this.saga)}"`
     return `There is no execution "${
       printable(this.executionId)
-    }" in this journal. Start it, or look whether it was purged`
+    }"${saga} in this journal. Start it, or look whether it was purged`
   }
 }
 

@@ -198,6 +198,13 @@ export interface ListOptions {
   readonly after?: { readonly startedAtMillis: number; readonly executionId: string } | undefined
 }
 
+/** What went wrong, and why: a client often says only that something did. */
+const inWords = (cause: unknown): string => {
+  if (!(cause instanceof Error)) return String(cause)
+  const why = cause.cause instanceof Error ? inWords(cause.cause) : ""
+  return why === "" || why.startsWith(cause.message) ? why || cause.message : `${cause.message}: ${why}`
+}
+
 /**
  * The store did not do what it was asked: it was out of reach, full, read-only or too slow. Asked again later it may.
  *
@@ -210,7 +217,7 @@ export class JournalUnavailable extends Data.TaggedError("JournalUnavailable")<{
 }> {
   override get message(): string {
     return `The journal did not answer to "${this.operation}": ${
-      this.cause instanceof Error ? this.cause.message : String(this.cause)
+      inWords(this.cause)
     }. What was recorded is not lost: ask again`
   }
 }
@@ -223,7 +230,7 @@ export class JournalUnavailable extends Data.TaggedError("JournalUnavailable")<{
  */
 export class BatchRefused extends Data.TaggedError("BatchRefused")<{ readonly cause: unknown }> {
   override get message(): string {
-    return `The journal refused a value: ${this.cause instanceof Error ? this.cause.message : String(this.cause)}`
+    return `The journal refused a value: ${inWords(this.cause)}`
   }
 }
 
@@ -284,7 +291,7 @@ export interface Journal {
    */
   readonly takeOver: (lease: Lease) => Effect.Effect<number, JournalUnavailable>
 
-  /** Takes executions that are due, those due first first, and loads them. Empty when the lease is lost. */
+  /** Takes executions that are due, those due first first, and loads them: `Waiting` becomes `Running`. Empty when the lease is lost. */
   readonly claim: (lease: Lease, options: ClaimOptions) => Effect.Effect<ReadonlyArray<Claimed>, JournalUnavailable>
 
   /** When the next of these sagas is due that nobody owns. Those due later than any time are left out. */

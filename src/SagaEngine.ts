@@ -64,7 +64,8 @@ export interface EngineOptions {
    */
   readonly grace?: Duration.Input
   /**
-   * How many executions are in this process at once. The others wait in the journal.
+   * How many executions are in this process at once. The others wait in the journal: an action that waits for another
+   * execution takes room that this one may need.
    *
    * @default 500
    */
@@ -188,13 +189,31 @@ export interface SagaEngineService {
 
 const settingsOf = (options: EngineOptions): Settings => ({
   name: options.name ?? "engine",
-  leaseMillis: Duration.toMillis(options.lease ?? "10 seconds"),
-  pollMillis: Duration.toMillis(options.poll ?? "250 millis"),
-  graceMillis: Duration.toMillis(options.grace ?? "10 seconds"),
-  concurrency: options.concurrency ?? 500,
-  evictAfterMillis: Duration.toMillis(options.evictAfter ?? "1 second"),
-  quarantineAfter: options.quarantineAfter ?? 5
+  leaseMillis: millisOf("lease", options.lease ?? "10 seconds"),
+  pollMillis: millisOf("poll", options.poll ?? "250 millis"),
+  graceMillis: millisOf("grace", options.grace ?? "10 seconds"),
+  concurrency: countOf("concurrency", options.concurrency ?? 500),
+  evictAfterMillis: millisOf("evictAfter", options.evictAfter ?? "1 second", Infinity),
+  quarantineAfter: countOf("quarantineAfter", options.quarantineAfter ?? 5)
 })
+
+/** What no engine could live with ends the program that asked for it, before it hangs somewhere. */
+const wrong = (option: string, value: unknown, wanted: string): Error =>
+  new RangeError(`The option "${option}" of an engine is ${String(value)}: give ${wanted}`)
+
+/** Timers and journals know no longer time. */
+const longestMillis = 0x7fff_ffff
+
+const millisOf = (option: string, duration: Duration.Input, longest = longestMillis): number => {
+  const millis = Duration.toMillis(duration)
+  if (millis >= 0 && millis <= longest) return millis
+  throw wrong(option, millis, "a time from 0 to 24 days")
+}
+
+const countOf = (option: string, value: number): number => {
+  if (value >= 1 && (Number.isInteger(value) || value === Infinity)) return value
+  throw wrong(option, value, "a whole number of 1 or more")
+}
 
 const statusOf = (record: ExecutionRecord): ExecutionStatus => ({
   executionId: record.executionId,
@@ -224,7 +243,13 @@ const serviceOf = (engine: Engine): SagaEngineService => {
     cancel: (executionId: string) => requests.cancel(engine, executionId),
     events: (saga: AnySaga, executionId: string) => requests.facts(engine, toTree(saga), executionId),
     list: (options?: Partial<ListOptions>) =>
-      Effect.map(engine.journal.list({ limit: 100, ...options }), (records) => records.map(statusOf)),
+      Effect.suspend(() => {
+        const limit = options?.limit ?? 100
+        if (!Number.isSafeInteger(limit) || limit < 0) {
+          return Effect.die(wrong("limit", limit, "a whole number, or none for 100"))
+        }
+        return Effect.map(engine.journal.list({ ...options, limit }), (records) => records.map(statusOf))
+      }),
     register: (saga: AnySaga) => engine.register(toTree(saga))
   }
   // Success and error were computed by the functions that built the saga.
@@ -274,7 +299,11 @@ export class SagaEngine extends Context.Service<SagaEngine, SagaEngineService>()
     Layer.effect(SagaEngine)(
       Effect.flatMap(
         SagaJournal,
-        (journal) => Effect.map(Engine.open(journal, settingsOf(options)), serviceOf)
+        (journal) =>
+          Effect.flatMap(
+            Effect.sync(() => settingsOf(options)),
+            (settings) => Effect.map(Engine.open(journal, settings), serviceOf)
+          )
       )
     )
 

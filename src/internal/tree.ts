@@ -123,6 +123,9 @@ export interface Output {
   readonly f: (state: State) => unknown
 }
 
+/** The largest number that every journal can hold as a version. */
+const lastVersion = 0x7fff_ffff
+
 const noOptions: Options = {
   timeoutMillis: undefined,
   unwindRetry: undefined,
@@ -202,6 +205,10 @@ export class SagaTree {
     const tree = new SagaTree({ definition, reserved: new Set(["payload"]), committed: false }, {})
     const problem = nameProblem(definition.saga)
     if (problem !== undefined) throw tree.error("", problem)
+    const { version } = definition
+    if (!Number.isInteger(version) || version < 0 || version > lastVersion) {
+      throw tree.error("", `its version is ${version}, and a version is a whole number from 0 to ${lastVersion}`)
+    }
     return tree
   }
 

@@ -557,6 +557,51 @@ export const suite = (name: string, backend: Backend): void => {
         })
     )
 
+    type Inner = (fork: Saga.AnySaga) => any
+    const ends: Record<string, (inner: Inner, more: boolean) => (saga: any) => any> = {
+      "a forEach": (inner) =>
+        Saga.forEach("lines", { item: Schema.String, items: () => ["x"], key: (item) => item, each: inner }),
+      "a nested saga": (inner) => Saga.nested("in", inner(Saga.make("In", { payload: Schema.Void })), () => undefined),
+      "a when": (inner) => Saga.when("if", () => true, inner),
+      "a match": (inner) => Saga.match("way", () => "x", { x: inner }),
+      "the first way of an orElse": (inner) =>
+        Saga.orElse("either", inner, (fork) => fork.pipe(Saga.check("never", { action: () => Effect.void }))),
+      "a branch": (inner) => (Saga.parallel as any)((fork: Saga.AnySaga) => [inner(fork)]),
+      "a parallel, by a branch": (inner, more) =>
+        (Saga.parallel as any)((fork: Saga.AnySaga) => [
+          inner(fork),
+          ...more ? [(fork as any).pipe(Saga.check("more", { action: () => Effect.void }))] : []
+        ])
+    }
+    for (const [where, node] of Object.entries(ends)) {
+      fault(
+        `F51 an end that was passed, of ${where}, has more to it: parked, and nothing is done or undone`,
+        (store) =>
+          Effect.gen(function*() {
+            const world = new World()
+            const make = (more: boolean): Saga.Saga<void, any, any, any, any, never> => {
+              const inner: Inner = (fork) => {
+                const begun = (fork as any).pipe(Saga.step("a", world.step()))
+                return more && !where.includes("by a") ? begun.pipe(Saga.check("new", world.fails())) : begun
+              }
+              return (trip as any).pipe(
+                node(inner, more),
+                Saga.pivot("pay", world.action()),
+                Saga.sleep("pause", "1 hour")
+              )
+            }
+            yield* left(store, make(false))
+            const before = world.text("e")
+            yield* TestClock.adjust("1 hour")
+            yield* boot(store, [make(true)])
+            yield* state(store.journal, "e", "Stuck")
+            assert.match(yield* problem(store.journal, "e"), /^DefinitionChanged: .* passed/)
+            assert.strictEqual(world.text("e"), before)
+            yield* world.check
+          })
+      )
+    }
+
     fault("F51 an incompatible schema of a result: parked, with step and reason", (store) =>
       Effect.gen(function*() {
         const world = new World()

@@ -101,12 +101,26 @@ const decodeOwn = (json: unknown): unknown => {
 
 const defects = coderOf(Schema.Defect())
 
-const encodeDefect = (defect: unknown): unknown => {
-  const known = encodeOwn(defect)
-  if (known !== undefined) return known
-  const encoded = defects.encode(defect)
-  return Exit.isSuccess(encoded) ? encoded.value : String(defect)
+/** What can be written of an error; another text when looking at it throws, or it is too deep to be written. */
+const writable = <A, B>(encode: () => A, orElse: B): A | B => {
+  try {
+    const encoded = encode()
+    JSON.stringify(encoded)
+    return encoded
+  } catch {
+    return orElse
+  }
 }
+
+const unreadable = "an error that throws when it is looked at, or is too deep to be written down"
+
+const encodeDefect = (defect: unknown): unknown =>
+  writable(() => {
+    const known = encodeOwn(defect)
+    if (known !== undefined) return known
+    const encoded = defects.encode(defect)
+    return Exit.isSuccess(encoded) ? encoded.value : String(defect)
+  }, unreadable)
 
 const decodeDefect = (json: unknown): unknown => {
   const known = decodeOwn(json)
@@ -119,13 +133,19 @@ const encodeCause = (cause: Cause.Cause<unknown>, path: StepPath, schema: Schema
   cause.reasons.map((reason) => {
     switch (reason._tag) {
       case "Fail": {
-        const known = encodeOwn(reason.error)
+        const known = writable(() => encodeOwn(reason.error), undefined)
         if (known !== undefined) return { _tag: "Fail", error: known }
-        const encoded = schema === undefined ? undefined : coderOf(schema).encode(reason.error)
-        if (encoded === undefined) return { _tag: "Fail", error: encodeDefect(reason.error) }
-        if (Exit.isSuccess(encoded)) return { _tag: "Fail", error: encoded.value }
-        const issue = `its error (${String(reason.error)}): ${issueOf(encoded.cause)}`
-        return { _tag: "Die", defect: encodeDefect(new ExecutionError.NotRecordable({ path, issue })) }
+        if (schema === undefined) return { _tag: "Fail", error: encodeDefect(reason.error) }
+        let issue = unreadable
+        const encoded = writable(() => {
+          const exit = coderOf(schema).encode(reason.error)
+          if (Exit.isSuccess(exit)) return { error: exit.value }
+          issue = `its error (${String(reason.error)}): ${issueOf(exit.cause)}`
+          return undefined
+        }, undefined)
+        return encoded !== undefined
+          ? { _tag: "Fail", ...encoded }
+          : { _tag: "Die", defect: encodeDefect(new ExecutionError.NotRecordable({ path, issue })) }
       }
       case "Die":
         return { _tag: "Die", defect: encodeDefect(reason.defect) }

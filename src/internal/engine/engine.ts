@@ -42,6 +42,9 @@ const page = 100
 /** How long an engine waits for what ignores its interruption when it closes. */
 const abandonMillis = 1_000
 
+/** How long what has been cut gets at least, to say that it has ended. */
+const cutMillis = 100
+
 /** The engine of one process, or of one of its tests. */
 export class Engine {
   readonly journal: Journal
@@ -150,12 +153,12 @@ export class Engine {
   /** Runs a saga here from now on, until the scope closes. */
   register(tree: SagaTree): Effect.Effect<void, never, Scope.Scope> {
     return Effect.gen({ self: this }, function*() {
+      const closed = this.closed("register")
+      if (closed !== undefined) return yield* Effect.die(closed)
       const registered = yield* this.registry.admit(tree, yield* Effect.context<never>())
+      yield* this.patiently(this.registry.define(registered))
       yield* Effect.acquireRelease(
-        Effect.map(this.patiently(this.registry.define(registered)), () => {
-          this.registry.add(registered)
-          this.#poke()
-        }),
+        Effect.flatMap(this.registry.add(registered), () => Effect.sync(() => this.#poke())),
         () => {
           this.registry.delete(registered)
           return this.#dismiss(
@@ -384,21 +387,27 @@ export class Engine {
     if (residents.length === 0) return Effect.void
     const { graceMillis } = this.settings
     const all = Effect.forEach(residents, (resident) => Deferred.await(resident.left), { discard: true })
-    const within = (millis: number) => onClock(this.live, Effect.timeoutOption(Effect.interruptible(all), millis))
+    const now = () => this.live.currentTimeMillisUnsafe()
+    const until = (millis: number) =>
+      onClock(this.live, Effect.timeoutOption(Effect.interruptible(all), Math.max(0, millis - now())))
     return Effect.gen({ self: this }, function*() {
+      if (now() > this.#dismissedMillis + abandonMillis) this.#graceEndsMillis = now() + graceMillis
       for (const { residence } of residents) residence.leave.stop()
-      if (Option.isSome(yield* within(graceMillis))) return
+      if (Option.isSome(yield* until(this.#graceEndsMillis))) return
       const late = residents.filter((resident) => this.residents.get(resident.executionId) === resident)
       for (const resident of late) resident.cut()
-      if (Option.isSome(yield* within(abandonMillis))) return
+      if (Option.isSome(yield* until(Math.max(this.#graceEndsMillis + abandonMillis, now() + cutMillis)))) return
       const ids = residents.filter((resident) => this.residents.has(resident.executionId)).map((one) => one.executionId)
       yield* Effect.logWarning(
         `These executions ignored their interruption and are given up by this engine, whose successor runs them again: ${
           ids.join(", ")
         }`
       )
-    })
+    }).pipe(Effect.ensuring(Effect.sync(() => this.#dismissedMillis = now())))
   }
+  /** Sagas that are taken away one after the other, as when a program ends, share one grace. */
+  #graceEndsMillis = 0
+  #dismissedMillis = Number.NEGATIVE_INFINITY
 
   // ------------------------------------------------------------------------------------------- others
 

@@ -218,6 +218,7 @@ class Store {
     while (claimed.length < limit) {
       const row = first(queues)
       if (row === undefined || row.dueAtMillis! > nowMillis) break
+      if (row.state === "Waiting") row.state = "Running"
       claimed.push({
         execution: toRecord(row),
         facts: row.facts.slice(),

@@ -76,15 +76,23 @@ export class Registry {
 
   /** Describes a saga that is to run here with these services. Dies when its version runs here already. */
   admit(tree: SagaTree, context: Context.Context<never>): Effect.Effect<Registered> {
-    const { saga, version } = tree.definition
-    if (this.find(tree.definition) === undefined) return Effect.sync(() => describe(tree, context))
+    return Effect.suspend(() => this.#taken(tree) ?? Effect.succeed(describe(tree, context)))
+  }
+
+  #taken({ definition }: SagaTree): Effect.Effect<never> | undefined {
+    const { saga, version } = definition
+    if (this.find(definition) === undefined) return undefined
     const problem =
       `version ${version} is registered already: register each version once, and raise \`version\` for another`
     return Effect.die(new SagaDefinitionError({ saga, path: "", problem }))
   }
 
-  add(registered: Registered): void {
-    this.#registered.set(keyOf(registered.definition), registered)
+  add(registered: Registered): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const taken = this.#taken(registered.tree)
+      if (taken === undefined) this.#registered.set(keyOf(registered.definition), registered)
+      return taken ?? Effect.void
+    })
   }
 
   delete(registered: Registered): void {

@@ -187,12 +187,11 @@ const joinStored = (request: Request): Effect.Effect<string, StartError> => {
 /** The same saga with the same payload is the same request. */
 const join = (request: Request, saga: string, payload: unknown): Effect.Effect<string, ExecutionConflict> => {
   const { executionId, registered } = request
+  if (saga !== registered.definition.saga) return Effect.fail(conflict(request, saga, String(payload)))
   const schema = registered.tree.definition.payload
-  if (saga === registered.definition.saga && equivalent(schema, payload, request.payload)) {
-    return Effect.succeed(executionId)
-  }
-  const written = saga === registered.definition.saga ? roundTrip(schema, payload) : undefined
-  const text = written !== undefined && Result.isSuccess(written) ? written.success.text : String(payload)
+  if (equivalent(schema, payload, request.payload)) return Effect.succeed(executionId)
+  const written = roundTrip(schema, payload)
+  const text = Result.isSuccess(written) ? written.success.text : String(payload)
   return Effect.fail(conflict(request, saga, text))
 }
 
@@ -222,9 +221,12 @@ export const ending = (
       if (watch.ending !== undefined) return Effect.succeed(watch.ending)
       const closed = engine.closed("await")
       if (closed !== undefined && !engine.residents.has(executionId)) return Effect.fail(closed)
-      if (engine.residents.has(executionId)) return more
+      const resident = engine.residents.get(executionId)
+      if (resident !== undefined) {
+        return isOf(tree, resident.registered.definition) ? more : Effect.fail(none(tree, executionId))
+      }
       return Effect.flatMap(engine.patiently(engine.journal.find(executionId)), (row) => {
-        if (Option.isNone(row)) return Effect.fail(new ExecutionNotFound({ executionId }))
+        if (Option.isNone(row) || !isOf(tree, row.value)) return Effect.fail(none(tree, executionId))
         const { problem, saga, state } = row.value
         watch.seen = state
         switch (state) {
@@ -244,6 +246,12 @@ export const ending = (
     })
     return Effect.ensuring(look, Effect.sync(() => engine.watches.close(watch)))
   })
+
+/** Whether an execution is one of a saga. */
+const isOf = ({ definition }: SagaTree, { saga }: { readonly saga: string }): boolean => saga === definition.saga
+
+const none = ({ definition }: SagaTree, executionId: string): ExecutionNotFound =>
+  new ExecutionNotFound({ executionId, saga: definition.saga })
 
 /** The ending that the journal holds. */
 const stored = (engine: Engine, tree: SagaTree, row: ExecutionRecord): Effect.Effect<Ending, AwaitError> => {
@@ -292,7 +300,7 @@ export const facts = (
         // The row first: when it is at rest, no fact comes after those that are read then.
         const row = yield* engine.journal.find(executionId)
         const records = yield* engine.journal.facts(executionId, from)
-        if (Option.isNone(row)) return yield* Effect.fail(new ExecutionNotFound({ executionId }))
+        if (Option.isNone(row) || !isOf(tree, row.value)) return yield* none(tree, executionId)
         from += records.length
         const read: Array<SagaEvent> = []
         for (const record of records) {

@@ -101,6 +101,8 @@ export class Resident {
       onFate: (fate) => this.#judged(fate)
     })
     this.recorder.seen = entrance.signalCount - entrance.signals.length
+    // What comes from the journal is there already.
+    if (history !== undefined) Deferred.doneUnsafe(this.entered, Effect.succeed({ _tag: "Written" }))
   }
 
   /** Starts it, in a fiber of its own with the services of its saga. */
@@ -186,10 +188,12 @@ export class Resident {
   }
 
   /** Leaves if nothing is to be done before a while has passed. */
-  readonly #rest = Effect.sync(() => {
+  readonly #rest = Effect.suspend(() => {
     const { recorder, residence } = this
-    const waits = (residence.dueAtMillis ?? 0) - this.registered.clock.currentTimeMillisUnsafe()
-    if (residence.idle && recorder.idle && waits > this.#entrance.evictAfterMillis) residence.leave.stop()
+    return Effect.map(recorder.commit() ?? Effect.void, () => {
+      const waits = (residence.dueAtMillis ?? 0) - this.registered.clock.currentTimeMillisUnsafe()
+      if (residence.idle && recorder.idle && waits > this.#entrance.evictAfterMillis) residence.leave.stop()
+    })
   })
 
   #judged(fate: Fate): void {

@@ -97,6 +97,9 @@ export const partsOf = (batch: Batch): Parts => {
   return { starts, first, rest, updates: changes, signals: batch.signals }
 }
 
+/** What waited does not any more when it is taken. */
+export const awake = "state = CASE state WHEN 'Waiting' THEN 'Running' ELSE state END"
+
 /** What is due later than any time is not due by time. */
 const lastMillis = 8.64e15
 

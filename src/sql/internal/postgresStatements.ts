@@ -2,7 +2,7 @@
  * What the journal says to PostgreSQL. A batch is one statement that commits by itself: it holds the row of its lease
  * while it runs, so that whoever ends the lease waits for it and then nothing comes after it.
  */
-import { liveStates, type Parts, states } from "./batch.ts"
+import { awake, liveStates, type Parts, states } from "./batch.ts"
 
 const isLive = `state IN (${liveStates.map((state) => `'${state}'`).join(", ")})`
 
@@ -177,7 +177,7 @@ due AS MATERIALIZED (
   ORDER BY w.due_at_millis LIMIT $6::int
 ),
 claimed AS (
-  UPDATE ${executions} x SET owner = lease.id, claim = $7::int, claimed_sequence = ${lastSequence}
+  UPDATE ${executions} x SET owner = lease.id, ${awake}, claim = $7::int, claimed_sequence = ${lastSequence}
   FROM lease, due WHERE x.execution_id = due.execution_id
   RETURNING 1
 )

@@ -2,7 +2,7 @@
  * What the journal says to SQLite. Lists travel as one JSON text, so that a statement stays the same for any number. Facts,
  * which are many, travel as rows: that is faster, and there is a statement for a few numbers of them.
  */
-import { liveStates } from "./batch.ts"
+import { awake, liveStates } from "./batch.ts"
 
 const isLive = `state IN (${liveStates.map((state) => `'${state}'`).join(", ")})`
 
@@ -100,7 +100,7 @@ WHERE saga = ? AND version = ? AND owner IS NULL AND ${isLive} AND due_at_millis
   AND takeovers ${suspects ? ">=" : "<"} 2
 ORDER BY due_at_millis LIMIT ?`,
 
-    claim: `UPDATE ${executions} AS x SET owner = ?, claim = ?, claimed_sequence = ${lastSequence}
+    claim: `UPDATE ${executions} AS x SET owner = ?, claim = ?, ${awake}, claimed_sequence = ${lastSequence}
 WHERE x.number IN ${listed}`,
 
     claimed: `SELECT ${execution}, x.clean, x.takeovers, x.signal_count, g.id, g.kind, g.data

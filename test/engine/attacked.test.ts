@@ -1,0 +1,213 @@
+/** What somebody broke who knew the documents alone. */
+import { assert, describe, it } from "@effect/vitest"
+import { Cause, Data, Effect, Exit, Fiber, Layer, Option, Schedule, Schema } from "effect"
+import { Saga } from "effect-saga"
+import type { EngineOptions } from "effect-saga/SagaEngine"
+import { SagaEngine } from "effect-saga/SagaEngine"
+import { JournalUnavailable, SagaJournal } from "effect-saga/SagaJournal"
+import { TestClock } from "effect/testing"
+import { memory, sqlite } from "./stores.ts"
+import { boot, errorOf, fact, faultOn, Gate, inTime, state, tagOf, turn, World } from "./world.ts"
+
+const trip = Saga.make("Trip", { payload: Schema.Void })
+const id = { executionId: "e" }
+
+/** Throws when it is looked at. */
+class Bad extends Data.TaggedError("Bad")<{ readonly inner?: Error }> {
+  override get message(): string {
+    return this.inner!.message
+  }
+}
+
+const deep = (): unknown => {
+  let value: unknown = "deep"
+  for (let n = 0; n < 20_000; n++) value = { value }
+  return value
+}
+
+for (const [name, backend] of Object.entries({ memory, sqlite })) {
+  const fault = faultOn(backend)
+
+  describe(`on ${name}`, () => {
+    fault("who starts what runs already is told at once, also after a restart", (store) =>
+      Effect.gen(function*() {
+        const gate = new Gate()
+        const saga = trip.pipe(Saga.step("a", { action: () => gate.pass, compensation: () => Effect.void }))
+        const other = Saga.make("Other", { payload: Schema.Void })
+        const first = yield* boot(store, [saga], { grace: 0 })
+        yield* first.engine.start(saga, undefined, id)
+        yield* gate.reached
+        yield* first.close
+        const { engine } = yield* boot(store, [saga])
+        while (gate.count < 2) yield* turn
+        assert.strictEqual(yield* inTime("it joins", engine.start(saga, undefined, id), 2_000), "e")
+        const conflict = yield* inTime("it is told", Effect.exit(engine.start(other, undefined, id)), 2_000)
+        assert.strictEqual(tagOf(conflict), "ExecutionConflict")
+        yield* gate.open
+        yield* inTime("it ends", engine.await(saga, "e"))
+      }))
+
+    const errors: Record<string, unknown> = {
+      "whose message throws": new Bad({}),
+      "whose text throws": { toString: () => Bad.prototype.message },
+      "that is no object any more": (() => {
+        const { proxy, revoke } = Proxy.revocable({}, {})
+        revoke()
+        return proxy
+      })(),
+      "that is too deep": deep()
+    }
+    for (const [what, error] of Object.entries(errors)) {
+      fault(
+        `an error ${what} harms nothing: in an action, in a predicate, in a compensation`,
+        (store) =>
+          Effect.gen(function*() {
+            const world = new World()
+            const dies = trip.pipe(Saga.step("a", world.step()), Saga.check("b", { action: () => Effect.die(error) }))
+            const typed = Saga.make("Typed", { payload: Schema.Void }).pipe(
+              Saga.step("a", world.step()),
+              Saga.check("b", { error: Schema.Unknown, action: () => Effect.fail(error) })
+            )
+            const decides = Saga.make("Decides", { payload: Schema.Void }).pipe(
+              Saga.step("a", world.step()),
+              Saga.when("b", () => {
+                throw error
+              }, (fork) => fork)
+            )
+            const undoes = Saga.make("Undoes", { payload: Schema.Void }).pipe(
+              Saga.step("a", world.step()),
+              Saga.step("b", {
+                ...world.step({ undo: () => Effect.fail(error) }),
+                compensationRetry: Schedule.recurs(0)
+              }),
+              Saga.check("c", world.fails())
+            )
+            const { engine } = yield* boot(store, [dies, typed, decides, undoes])
+            for (const saga of [dies, typed, decides] as ReadonlyArray<Saga.Saga<void, any, any, any, any, never>>) {
+              const executionId = saga === dies ? "dies" : saga === typed ? "typed" : "decides"
+              yield* engine.start(saga, undefined, { executionId })
+              yield* state(store.journal, executionId, "Compensated")
+              assert.strictEqual(world.text(executionId), "+a -a")
+              assert.isTrue(Exit.isFailure(yield* inTime("it is told", Effect.exit(engine.await(saga, executionId)))))
+            }
+            yield* engine.start(undoes, undefined, { executionId: "undoes" })
+            yield* state(store.journal, "undoes", "Stuck")
+            assert.strictEqual(world.text("undoes"), "+a +b !c -a")
+            assert.strictEqual(
+              Option.getOrThrow(yield* engine.poll("undoes")).problem,
+              "CompensationFailed: b"
+            )
+            yield* world.check
+          })
+      )
+    }
+
+    fault("what has slept runs when it runs", (store) =>
+      Effect.gen(function*() {
+        const gate = new Gate()
+        const saga = trip.pipe(
+          Saga.sleep("pause", "1 hour"),
+          Saga.step("a", { action: () => gate.pass, compensation: () => Effect.void })
+        )
+        const { engine } = yield* boot(store, [saga], { evictAfter: 0 })
+        yield* engine.start(saga, undefined, id)
+        yield* state(store.journal, "e", "Waiting")
+        yield* TestClock.adjust("1 hour")
+        yield* gate.reached
+        const status = Option.getOrThrow(yield* engine.poll("e"))
+        assert.deepStrictEqual([status.state, status.dueAtMillis], ["Running", undefined])
+        yield* gate.open
+        yield* inTime("it ends", engine.await(saga, "e"))
+      }))
+
+    fault("an execution of another saga is none of this one", (store) =>
+      Effect.gen(function*() {
+        const other = Saga.make("Other", { payload: Schema.Void })
+        const { engine } = yield* boot(store, [trip, other])
+        yield* engine.execute(trip, undefined, id)
+        const { message } = errorOf(yield* Effect.exit(engine.await(other, "e"))) as Error
+        assert.strictEqual(
+          message,
+          "There is no execution \"e\" of saga \"Other\" in this journal. Start it, or look whether it was purged"
+        )
+        assert.strictEqual(tagOf(yield* Effect.exit(engine.outcome(other, "e"))), "ExecutionNotFound")
+      }))
+
+    fault("several sagas that are taken away one after the other share one grace", (store) =>
+      Effect.gen(function*() {
+        const hangs = (saga: string) =>
+          Saga.make(saga, { payload: Schema.Void }).pipe(
+            Saga.step("a", { action: () => Effect.never, compensation: () => Effect.void })
+          )
+        const sagas = ["A", "B", "C", "D"].map(hangs)
+        const { close, engine } = yield* boot(store, sagas, { grace: 300 })
+        for (const [index, saga] of sagas.entries()) {
+          yield* engine.start(saga, undefined, { executionId: `e${index}` })
+          yield* fact(store.journal, `e${index}`, "StepStarted a")
+        }
+        const before = performance.now()
+        yield* close
+        assert.isBelow(performance.now() - before, 900)
+      }))
+  })
+}
+
+it("a version that no journal can hold is no version", () => {
+  for (const version of [Number.NaN, Number.POSITIVE_INFINITY, 1.5, -1, Date.now()]) {
+    assert.throws(() => Saga.make("Trip", { payload: Schema.Void, version }), /its version is .* a whole number/)
+  }
+})
+
+it.effect("options that no engine could live with are refused by name", () =>
+  Effect.gen(function*() {
+    const wrong: ReadonlyArray<EngineOptions> = [
+      { concurrency: 0 },
+      { concurrency: -1 },
+      { concurrency: Number.NaN },
+      { concurrency: 1.5 },
+      { quarantineAfter: 0 },
+      { lease: "Infinity" },
+      { poll: "Infinity" }
+    ]
+    for (const options of wrong) {
+      const [name] = Object.keys(options)
+      const exit = yield* Effect.exit(Effect.scoped(Layer.build(
+        Layer.provide(SagaEngine.layerWith(options), SagaJournal.layerMemory)
+      )))
+      assert.include(Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "", `The option "${name}" of an engine is`)
+    }
+  }))
+
+faultOn(memory)("a limit that is none is refused by name, and none is a hundred", (store) =>
+  Effect.gen(function*() {
+    const { engine } = yield* boot(store, [])
+    for (const limit of [-1, 1.5, Number.NaN]) {
+      const exit = yield* Effect.exit(engine.list({ limit }))
+      assert.include(Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "", "\"limit\"")
+    }
+    assert.deepStrictEqual(yield* engine.list({ limit: undefined as never }), [])
+  }))
+
+faultOn(memory)(
+  "a saga that cannot be registered yet can be given up, and an engine that is closed takes none",
+  (store) =>
+    Effect.gen(function*() {
+      const { close, engine } = yield* boot(store, [], {
+        through: (journal) => ({
+          ...journal,
+          define: () => Effect.fail(new JournalUnavailable({ operation: "define", cause: new Error("away") }))
+        })
+      })
+      const registering = yield* Effect.forkChild(Effect.scoped(engine.register(trip)), { startImmediately: true })
+      for (let n = 0; n < 5; n++) yield* turn
+      yield* inTime("it is given up", Fiber.interrupt(registering), 2_000)
+      yield* close
+      const exit = yield* Effect.exit(Effect.scoped(engine.register(trip)))
+      assert.include(Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "", "the engine is closed")
+    })
+)
+
+it("what a store says is heard through what its client says", () => {
+  const cause = new Error("Query failed", { cause: new Error("value out of range") })
+  assert.include(new JournalUnavailable({ operation: "list", cause }).message, "Query failed: value out of range")
+})
