@@ -133,7 +133,9 @@ const defectOf = (defect: unknown): string => {
     return `broken ${nameOf(defect.path)}`
   }
   if (defect instanceof Saga.PayloadInvalid) return `broken ${defect.saga}`
-  if (defect instanceof Saga.SagaTimedOut || defect instanceof Cause.TimeoutError) return defect._tag
+  if (defect instanceof Saga.SagaTimedOut) return defect._tag
+  // A journal keeps the name of such a defect, and not its class.
+  if (defect instanceof Error && defect.name === "TimeoutError") return defect.name
   return defect instanceof Error ? defect.message : String(defect)
 }
 

@@ -136,7 +136,7 @@ export const run = (
     // Comes to rest, then wakes whoever sleeps, one after the other, those too that fall asleep meanwhile.
     for (let turn = 0; turn < turnsToRest; turn++) yield* Effect.yieldNow
     // A journal answers in its own time: a clock that ran away from it is moved again.
-    for (let times = 0; times < 3 && fiber.pollUnsafe() === undefined; times++) {
+    for (let times = 0; times < 20 && fiber.pollUnsafe() === undefined; times++) {
       yield* TestClock.adjust(longerThanAnyRun)
       for (let turn = 0; turn < turnsToRest; turn++) yield* Effect.yieldNow
     }
