@@ -7,7 +7,7 @@ import { SagaEngine } from "effect-saga/SagaEngine"
 import { JournalUnavailable, SagaJournal } from "effect-saga/SagaJournal"
 import { TestClock } from "effect/testing"
 import { memory, sqlite } from "./stores.ts"
-import { boot, errorOf, fact, faultOn, Gate, inTime, state, tagOf, turn, World } from "./world.ts"
+import { boot, errorOf, fact, faultOn, Gate, inTime, logged, state, tagOf, turn, World } from "./world.ts"
 
 const trip = Saga.make("Trip", { payload: Schema.Void })
 const id = { executionId: "e" }
@@ -151,6 +151,22 @@ for (const [name, backend] of Object.entries({ memory, sqlite })) {
       }))
   })
 }
+
+faultOn(memory)(
+  "who forgets to register a saga is told what its executions wait for, once",
+  (store) =>
+    Effect.gen(function*() {
+      const { engine } = yield* boot(store, [])
+      const starts = Effect.forEach(["e", "f"], (executionId) => engine.start(trip, undefined, { executionId }))
+      const [, lines] = yield* logged(starts)
+      assert.deepStrictEqual(lines, [
+        "Saga \"Trip\", version 1, is not registered here (Saga.register): what is started waits until an engine has it"
+      ])
+      yield* engine.register(trip)
+      yield* state(store.journal, "e", "Succeeded")
+      yield* state(store.journal, "f", "Succeeded")
+    })
+)
 
 it("a version that no journal can hold is no version", () => {
   for (const version of [Number.NaN, Number.POSITIVE_INFINITY, 1.5, -1, Date.now()]) {

@@ -39,6 +39,7 @@ export class Registry {
   /** Sagas that are asked for here and run elsewhere. */
   readonly #strangers = new WeakMap<SagaTree, Registered>()
   readonly #defined = new WeakSet<SagaTree>()
+  readonly #mentioned = new WeakSet<SagaTree>()
 
   constructor(journal: Journal) {
     this.#journal = journal
@@ -61,6 +62,15 @@ export class Registry {
     const stranger = describe(tree, Context.empty())
     this.#strangers.set(tree, stranger)
     return stranger
+  }
+
+  /** Says once of a saga that does not run here what its executions wait for. */
+  mention({ definition, tree }: Registered): Effect.Effect<void> {
+    if (this.find(definition) !== undefined || this.#mentioned.has(tree)) return Effect.void
+    this.#mentioned.add(tree)
+    return Effect.logInfo(
+      `Saga "${definition.saga}", version ${definition.version}, is not registered here (Saga.register): what is started waits until an engine has it`
+    )
   }
 
   /** Keeps the definition in the journal, once in the life of an engine. */

@@ -135,7 +135,8 @@ const begin = (request: Request): Effect.Effect<string, StartError> =>
     }
     const fact = { _tag: "SagaStarted", atMillis: row.startedAtMillis, saga, version, payload } as const
     const data = registered.codec.encode(trace === undefined ? fact : { ...fact, trace })
-    return Effect.flatMap(
+    const added = Effect.andThen(
+      engine.registry.mention(registered),
       Effect.callback<Fate>((resume) =>
         engine.committer.add({
           executionId,
@@ -143,7 +144,10 @@ const begin = (request: Request): Effect.Effect<string, StartError> =>
           facts: [{ executionId, sequence: 0, tag: "SagaStarted", data }],
           settled: (fate) => resume(Effect.succeed(fate))
         })
-      ),
+      )
+    )
+    return Effect.flatMap(
+      added,
       (fate) => {
         engine.poke()
         return settle(request, fate)
