@@ -3,7 +3,7 @@
  * can be asked for until it has ended, and after that.
  */
 import { Schema } from "effect"
-import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema } from "effect/http-api"
+import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema } from "effect/http-api"
 import { Order, Receipt } from "../order-service/saga.ts"
 
 const errorOf = (status: number) => HttpApiSchema.status(status)
@@ -48,4 +48,11 @@ const cancel = HttpApiEndpoint.delete("cancel", "/orders/:order", {
   error: [NotFound.pipe(errorOf(404)), TooLate.pipe(errorOf(409)), Unavailable.pipe(errorOf(503))]
 })
 
-export const OrdersApi = HttpApi.make("orders").add(HttpApiGroup.make("orders").add(accept, status, cancel))
+/** What the schemas refuse is told in words. */
+export class InWords extends HttpApiMiddleware.Service<InWords>()("orders/InWords", {
+  error: Invalid.pipe(errorOf(400))
+}) {}
+
+export const OrdersApi = HttpApi.make("orders").add(HttpApiGroup.make("orders").add(accept, status, cancel)).middleware(
+  InWords
+)

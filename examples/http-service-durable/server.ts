@@ -4,10 +4,10 @@
  */
 import { Cause, Effect, Layer, Option } from "effect"
 import { HttpRouter } from "effect/http"
-import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
+import { HttpApiBuilder, HttpApiMiddleware, HttpApiSchema } from "effect/http-api"
 import { SagaEngine } from "../../src/SagaEngine.ts"
 import { fulfil } from "../order-service/saga.ts"
-import { Conflict, Invalid, NotFound, OrdersApi, type Status, TooLate, Unavailable } from "./api.ts"
+import { Conflict, Invalid, InWords, NotFound, OrdersApi, type Status, TooLate, Unavailable } from "./api.ts"
 
 const executionOf = (order: string) => `Fulfil/${order}`
 
@@ -56,7 +56,15 @@ const Orders = HttpApiBuilder.group(OrdersApi, "orders", (handlers) =>
         })
       )))
 
-export const Server = HttpRouter.serve(HttpApiBuilder.layer(OrdersApi).pipe(Layer.provide(Orders)), {
-  disableListenLog: true,
-  disableLogger: true
-})
+const Words = HttpApiMiddleware.layerSchemaErrorTransform(
+  InWords,
+  ({ cause }) => Effect.fail(new Invalid({ reason: cause.message }))
+)
+
+export const Server = HttpRouter.serve(
+  HttpApiBuilder.layer(OrdersApi).pipe(Layer.provide(Orders), Layer.provide(Words)),
+  {
+    disableListenLog: true,
+    disableLogger: true
+  }
+)
