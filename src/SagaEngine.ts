@@ -299,11 +299,7 @@ export class SagaEngine extends Context.Service<SagaEngine, SagaEngineService>()
     Layer.effect(SagaEngine)(
       Effect.flatMap(
         SagaJournal,
-        (journal) =>
-          Effect.flatMap(
-            Effect.sync(() => settingsOf(options)),
-            (settings) => Effect.map(Engine.open(journal, settings), serviceOf)
-          )
+        (journal) => Effect.suspend(() => Effect.map(Engine.open(journal, settingsOf(options)), serviceOf))
       )
     )
 

@@ -25,7 +25,7 @@ const ofSequence = (
   history: History,
   passed: boolean
 ): string | undefined => {
-  const place = prefix === "" ? "" : ` in "${prefix.slice(0, -1)}"`
+  const place = placeOf(prefix)
   let last = then.length
   while (last > 0 && !touches(then[last - 1]!, prefix, history)) last--
   for (const [index, before] of then.slice(0, last).entries()) {
@@ -42,6 +42,8 @@ const ofSequence = (
     ? `number ${then.length + 1}${place} is ${wordsOf(added)} today, and this execution had passed the end of it before`
     : undefined
 }
+
+const placeOf = (prefix: string): string => prefix === "" ? "" : ` in "${prefix.slice(0, -1)}"`
 
 const nameOf = (node: NodeDefinition): string => node.kind === "parallel" ? "" : node.name
 
@@ -63,9 +65,7 @@ const ofNode = (
   if (before.kind === "parallel" && after.kind === "parallel") {
     const [was, is] = [before.branches.length, after.branches.length]
     return passed && is > was
-      ? `a parallel${
-        prefix === "" ? "" : ` in "${prefix.slice(0, -1)}"`
-      } had ${was} branches when this execution passed it, and has ${is} today`
+      ? `a parallel${placeOf(prefix)} had ${was} branches when this execution passed it, and has ${is} today`
       : first(
         before.branches,
         (branch, index) => ofSequence(branch, after.branches[index] ?? [], prefix, history, passed)

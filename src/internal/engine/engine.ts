@@ -12,7 +12,7 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
-import type { Claimed, Journal, JournalLocked, Lease, StartRecord } from "../../Journal.ts"
+import type { Claimed, Journal, JournalLocked, Lease, StartRecord, UpdateRecord } from "../../Journal.ts"
 import { JournalUnavailable } from "../../Journal.ts"
 import { quietly } from "../recorder.ts"
 import type { SagaTree } from "../tree.ts"
@@ -20,7 +20,7 @@ import { onClock } from "../wait.ts"
 import { Committer } from "./committer.ts"
 import type { Registered } from "./registry.ts"
 import { Registry } from "./registry.ts"
-import type { Departure, Trace } from "./resident.ts"
+import type { Departure, Entrance, Trace } from "./resident.ts"
 import { Resident } from "./resident.ts"
 import { read } from "./returning.ts"
 import { Watches } from "./watches.ts"
@@ -110,12 +110,8 @@ export class Engine {
   }
 
   /** Asks the store until it answers. */
-  patiently<A>(ask: Effect.Effect<A, JournalUnavailable>, pauseMillis = 50): Effect.Effect<A> {
-    return Effect.catchTag(ask, "JournalUnavailable", (error) =>
-      Effect.logWarning(error.message).pipe(
-        Effect.andThen(onClock(this.live, Effect.sleep(pauseMillis))),
-        Effect.andThen(Effect.suspend(() => this.patiently(ask, Math.min(pauseMillis * 2, 1_000))))
-      ))
+  patiently<A>(ask: Effect.Effect<A, JournalUnavailable>): Effect.Effect<A> {
+    return untilAnswered<A, never>(ask, this.live, 50)
   }
 
   get #heartbeat(): Effect.Effect<never> {
@@ -137,7 +133,7 @@ export class Engine {
       for (const resident of this.residents.values()) resident.cut()
       this.committer.fence()
       this.#lease = yield* Effect.orDie(acquire(this.journal, this.settings, this.live, this.#leaseScope))
-      this.#poke()
+      this.poke()
       return this.#lease
     }))
   }
@@ -158,7 +154,7 @@ export class Engine {
       const registered = yield* this.registry.admit(tree, yield* Effect.context<never>())
       yield* this.patiently(this.registry.define(registered))
       yield* Effect.acquireRelease(
-        Effect.flatMap(this.registry.add(registered), () => Effect.sync(() => this.#poke())),
+        Effect.flatMap(this.registry.add(registered), () => Effect.sync(() => this.poke())),
         () => {
           this.registry.delete(registered)
           return this.#dismiss(
@@ -171,7 +167,7 @@ export class Engine {
 
   /** Whether a saga that is started now runs here at once. */
   hasRoom(registered: Registered): boolean {
-    return this.registry.find(registered.definition) === registered && !this.#closing && !registered.closing
+    return this.registry.find(registered.definition) === registered && !this.#closing
       && this.residents.size < this.settings.concurrency
   }
 
@@ -184,25 +180,22 @@ export class Engine {
     payload: unknown,
     trace: Trace | undefined
   ): Effect.Effect<Resident> {
-    return this.#admit(
-      new Resident({
-        registered,
-        committer: this.committer,
-        executionId: start.executionId,
-        payload,
-        start,
-        trace,
-        facts: [],
-        history: undefined,
-        signals: [],
-        signalCount: 0,
-        departed: this.#departed,
-        evictAfterMillis: this.settings.evictAfterMillis
-      })
-    )
+    return this.#admit({
+      registered,
+      executionId: start.executionId,
+      payload,
+      start,
+      trace,
+      facts: [],
+      history: undefined,
+      signals: [],
+      signalCount: 0
+    })
   }
 
-  #admit(resident: Resident): Effect.Effect<Resident> {
+  #admit(entrance: Omit<Entrance, "committer" | "departed" | "evictAfterMillis">): Effect.Effect<Resident> {
+    const { committer, settings: { evictAfterMillis } } = this
+    const resident = new Resident({ ...entrance, committer, evictAfterMillis, departed: this.#departed })
     this.residents.set(resident.executionId, resident)
     return Effect.as(resident.run, resident)
   }
@@ -219,14 +212,11 @@ export class Engine {
     }))
   }
 
-  /** Something may be due now. */
-  #poke(): void {
+  /** Something may be due now that nobody owns. */
+  poke(): void {
     this.#nextDueMillis = 0
     this.#due.openUnsafe()
   }
-
-  /** Makes it known that there is work that nobody owns. */
-  readonly poke = (): void => this.#poke()
 
   /** Claims what is due, as far as there is room. */
   get #claim(): Effect.Effect<void> {
@@ -252,14 +242,12 @@ export class Engine {
       }
       const next = yield* this.patiently(this.journal.nextDue(sagas))
       // Who is due and has not come finds no room, or stands behind a suspect: whoever leaves makes way.
-      if (Option.isSome(next) && next.value > nowMillis) this.#nextDueMillis = this.#sooner(next.value)
+      if (Option.isSome(next) && next.value > nowMillis) {
+        this.#nextDueMillis = Math.min(next.value, this.#nextDueMillis ?? next.value)
+      }
     }))
   }
   readonly #claiming = Semaphore.makeUnsafe(1)
-
-  #sooner(dueAtMillis: number): number {
-    return Math.min(dueAtMillis, this.#nextDueMillis ?? dueAtMillis)
-  }
 
   #expect(dueAtMillis: number): void {
     if (this.#nextDueMillis !== undefined && this.#nextDueMillis <= dueAtMillis) return
@@ -283,64 +271,52 @@ export class Engine {
       const returning = yield* read(claimed, registered, (hash) => this.patiently(this.journal.definition(hash)))
       if (Result.isFailure(returning)) return yield* this.#park(claimed, returning.failure)
       const { facts, history, started } = returning.success
-      return yield* this.#admit(
-        new Resident({
-          registered,
-          committer: this.committer,
-          executionId: execution.executionId,
-          payload: started.payload,
-          start: undefined,
-          trace: started.trace,
-          facts,
-          history,
-          signals: claimed.signals,
-          signalCount: claimed.signalCount,
-          departed: this.#departed,
-          evictAfterMillis: this.settings.evictAfterMillis
-        })
-      )
+      return yield* this.#admit({
+        registered,
+        executionId: execution.executionId,
+        payload: started.payload,
+        start: undefined,
+        trace: started.trace,
+        facts,
+        history,
+        signals: claimed.signals,
+        signalCount: claimed.signalCount
+      })
     })
   }
 
   /** Leaves an execution to a person. */
   #park(claimed: Claimed, problem: string): Effect.Effect<undefined> {
     const { executionId } = claimed.execution
+    const update = { ...seenOf(claimed), state: "Stuck", dueAtMillis: null, problem } as const
     return Effect.as(
       Effect.andThen(
         Effect.logError(`Execution "${executionId}" is stuck. ${problem}`),
-        Effect.callback<void>((resume) => this.#write(claimed, "Stuck", null, problem, () => resume(Effect.void)))
+        Effect.callback<void>((resume) => this.#release(executionId, update, () => resume(Effect.void)))
       ),
       undefined
     )
   }
 
   #giveBack(claimed: Claimed): undefined {
-    this.#write(claimed, claimed.execution.state, 0, null, () => {})
+    const { executionId, state } = claimed.execution
+    this.#release(executionId, { ...seenOf(claimed), state, dueAtMillis: 0, problem: null })
     return undefined
   }
 
-  #write(
-    { clean, execution, signalCount, signals }: Claimed,
-    state: Claimed["execution"]["state"],
-    dueAtMillis: number | null,
-    problem: string | null,
-    done: () => void
+  /** Writes where an execution stands that nobody runs. */
+  #release(
+    executionId: string,
+    update: Pick<UpdateRecord, "state" | "dueAtMillis" | "clean" | "signals" | "problem">,
+    done: () => void = () => {}
   ): void {
+    const updatedAtMillis = this.live.currentTimeMillisUnsafe()
     this.committer.add({
-      executionId: execution.executionId,
+      executionId,
       facts: [],
-      update: {
-        executionId: execution.executionId,
-        state,
-        dueAtMillis,
-        released: true,
-        clean,
-        signals: signalCount - signals.length,
-        updatedAtMillis: this.live.currentTimeMillisUnsafe(),
-        problem
-      },
+      update: { executionId, released: true, updatedAtMillis, ...update },
       settled: () => {
-        this.watches.wake(execution.executionId)
+        this.watches.wake(executionId)
         done()
       }
     })
@@ -353,33 +329,18 @@ export class Engine {
     const full = this.residents.size >= this.settings.concurrency
     if (this.residents.get(executionId) === resident) this.residents.delete(executionId)
     if (departure._tag === "Left") this.#expect(departure.dueAtMillis)
-    if (departure._tag === "Broken") this.#broken(resident, departure.problem)
+    if (departure._tag === "Broken") this.#broken(executionId, departure.problem)
     if (departure._tag === "Gone" && departure.fate?._tag === "Refused") {
-      this.#broken(resident, departure.fate.cause.message)
+      this.#broken(executionId, departure.fate.cause.message)
     }
-    if (full || this.#suspect === resident) this.#poke()
+    if (full || this.#suspect === resident) this.poke()
     if (this.#suspect === resident) this.#suspect = undefined
     this.watches.wake(executionId, departure._tag === "Ended" ? departure.ending : undefined)
   }
 
   /** Nothing more can be recorded of an execution but that: a person has to look at it. */
-  #broken(resident: Resident, problem: string): void {
-    const { executionId } = resident
-    this.committer.add({
-      executionId,
-      facts: [],
-      update: {
-        executionId,
-        state: "Stuck",
-        dueAtMillis: null,
-        released: true,
-        clean: false,
-        signals: 0,
-        updatedAtMillis: this.live.currentTimeMillisUnsafe(),
-        problem
-      },
-      settled: () => this.watches.wake(executionId)
-    })
+  #broken(executionId: string, problem: string): void {
+    this.#release(executionId, { state: "Stuck", dueAtMillis: null, clean: false, signals: 0, problem })
   }
 
   /** Asks executions to leave, gives what is in flight its time, then cuts it. */
@@ -439,20 +400,31 @@ export class Engine {
   }
 }
 
+/** What an engine leaves of an execution as it was when it was claimed. */
+const seenOf = ({ clean, signalCount, signals }: Claimed): Pick<UpdateRecord, "clean" | "signals"> => ({
+  clean,
+  signals: signalCount - signals.length
+})
+
 /** Takes a lease, however long the store is out of reach. A store that serves one engine, and serves one, is an error. */
 const acquire = (
   journal: Journal,
   settings: Settings,
   live: Clock.Clock,
-  scope: Scope.Scope,
-  pauseMillis = 100
-): Effect.Effect<Lease, JournalLocked> =>
-  Effect.catchTag(
-    Scope.provide(journal.acquire(settings), scope),
-    "JournalUnavailable",
+  scope: Scope.Scope
+): Effect.Effect<Lease, JournalLocked> => untilAnswered(Scope.provide(journal.acquire(settings), scope), live, 100)
+
+/** Asks a store again and again while it is out of reach. */
+const untilAnswered = <A, E = never>(
+  ask: Effect.Effect<A, E | JournalUnavailable>,
+  live: Clock.Clock,
+  pauseMillis: number
+): Effect.Effect<A, E> =>
+  Effect.catch(
+    ask,
     (error) =>
-      Effect.logWarning(error.message).pipe(
+      !(error instanceof JournalUnavailable) ? Effect.fail(error) : Effect.logWarning(error.message).pipe(
         Effect.andThen(onClock(live, Effect.sleep(pauseMillis))),
-        Effect.andThen(Effect.suspend(() => acquire(journal, settings, live, scope, Math.min(pauseMillis * 2, 1_000))))
+        Effect.andThen(Effect.suspend(() => untilAnswered<A, E>(ask, live, Math.min(pauseMillis * 2, 1_000))))
       )
   )

@@ -22,8 +22,6 @@ export interface Registered {
   readonly context: Context.Context<never>
   readonly observers: Context.Service.Shape<typeof Observers>
   readonly clock: Clock.Clock
-  /** It is being taken away: nothing of it is started or claimed. */
-  closing: boolean
 }
 
 /** A version of a saga by its name. */
@@ -106,7 +104,6 @@ export class Registry {
   }
 
   delete(registered: Registered): void {
-    registered.closing = true
     this.#registered.delete(keyOf(registered.definition))
   }
 }
@@ -122,7 +119,6 @@ const describe = (tree: SagaTree, context: Context.Context<never>): Registered =
     hash: `${keyOf(definition)}#${hashOf(JSON.stringify(definition))}`,
     context,
     observers: Context.get(context, Observers),
-    clock: Context.get(context, Clock.Clock),
-    closing: false
+    clock: Context.get(context, Clock.Clock)
   }
 }

@@ -231,7 +231,7 @@ export const ending = (
       }
       return Effect.flatMap(engine.patiently(engine.journal.find(executionId)), (row) => {
         if (Option.isNone(row) || !isOf(tree, row.value)) return Effect.fail(none(tree, executionId))
-        const { problem, saga, state } = row.value
+        const { saga, state } = row.value
         watch.seen = state
         switch (state) {
           case "Succeeded":
@@ -240,9 +240,7 @@ export const ending = (
           case "Abandoned":
             return Effect.fail(new ExecutionAbandoned({ saga, executionId }))
           case "Stuck":
-            return onStuck === "wait" ? more : Effect.fail(
-              new ExecutionStuck({ saga, executionId, problem: problem ?? "a person has to look at it" })
-            )
+            return onStuck === "wait" ? more : Effect.fail(stuckAt(row.value))
           default:
             return more
         }
@@ -382,9 +380,12 @@ const cancelStored = (engine: Engine, executionId: string): Effect.Effect<void, 
 /** There is nothing left to cancel: all of it is being undone. */
 const isUndone = ({ state }: ExecutionRecord): boolean => state === "Compensating"
 
-const atRest = (
-  { executionId, problem, saga, state }: ExecutionRecord
-): Effect.Effect<never, AlreadyFinal | ExecutionStuck> =>
-  state === "Succeeded" || state === "Compensated" || state === "Abandoned"
+const atRest = (row: ExecutionRecord): Effect.Effect<never, AlreadyFinal | ExecutionStuck> => {
+  const { executionId, state } = row
+  return state === "Succeeded" || state === "Compensated" || state === "Abandoned"
     ? Effect.fail(new AlreadyFinal({ executionId, state }))
-    : Effect.fail(new ExecutionStuck({ saga, executionId, problem: problem ?? "a person has to look at it" }))
+    : Effect.fail(stuckAt(row))
+}
+
+const stuckAt = ({ executionId, problem, saga }: ExecutionRecord): ExecutionStuck =>
+  new ExecutionStuck({ saga, executionId, problem: problem ?? "a person has to look at it" })
