@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import * as Data from "effect/Data"
-import type { JournalUnavailable } from "./Journal.ts"
+import type { ExecutionState, JournalUnavailable } from "./Journal.ts"
 import type { StepPath } from "./StepPath.ts"
 import { printable } from "./StepPath.ts"
 
@@ -17,8 +17,8 @@ const named = (error: { readonly saga: string; readonly executionId: string }): 
  *
  * **Details**
  *
- * The hashes are of the two encoded payloads; `saga` is the saga that was to be started, `existing` the one that has the
- * id.
+ * The hashes are of the two encoded payloads; an engine with a cipher gives `<redacted>` for them. `saga` is the saga that
+ * was to be started, `existing` the one that has the id.
  *
  * @category errors
  * @since 0.1.0
@@ -147,7 +147,7 @@ export class ExecutionStuck extends Data.TaggedError("ExecutionStuck")<{
   readonly problem: string
 }> {
   override get message(): string {
-    return `The ${named(this)} is stuck: ${this.problem}`
+    return `The ${named(this)} is stuck: ${this.problem}. A person decides: retry, skip, compensate or abandon it`
   }
 }
 
@@ -163,6 +163,35 @@ export class ExecutionAbandoned extends Data.TaggedError("ExecutionAbandoned")<{
 }> {
   override get message(): string {
     return `The ${named(this)} was abandoned`
+  }
+}
+
+/**
+ * What a person on call can decide about an execution.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Verb = "retry" | "skip" | "compensate" | "abandon" | "rerun"
+
+/**
+ * A person's decision was not carried out, and nothing has changed: the execution is in a state in which it means
+ * nothing, somebody else was first, or what was given does not fit. `reason` says which, and what can be done.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class VerbRefused extends Data.TaggedError("VerbRefused")<{
+  readonly executionId: string
+  readonly verb: Verb
+  /** Where the execution stands. */
+  readonly state: ExecutionState
+  readonly reason: string
+}> {
+  override get message(): string {
+    return `"${this.verb}" of execution "${
+      printable(this.executionId)
+    }" was refused, nothing has changed: it is ${this.state}. ${this.reason}`
   }
 }
 
@@ -217,3 +246,11 @@ export type AwaitError = ExecutionNotFound | ExecutionStuck | ExecutionAbandoned
  * @since 0.1.0
  */
 export type CancelError = ExecutionNotFound | ExecutionStuck | AlreadyCommitted | AlreadyFinal | JournalUnavailable
+
+/**
+ * What may keep a person's decision from being carried out.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type OperatorError = ExecutionNotFound | VerbRefused | AlreadyCommitted | AlreadyFinal | JournalUnavailable

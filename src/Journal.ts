@@ -51,6 +51,8 @@ export interface StartRecord {
   readonly startedAtMillis: number
   /** Whether the writing engine runs it; else it can be claimed at once. */
   readonly owned: boolean
+  /** By what it can be found beside its id. */
+  readonly tags?: Readonly<Record<string, string>> | undefined
 }
 
 /**
@@ -80,8 +82,10 @@ export interface UpdateRecord {
   readonly dueAtMillis: number | null
   /** Whether the writing engine gives it back. */
   readonly released: boolean
-  /** Whether nothing was in flight when it was given back. */
-  readonly clean: boolean
+  /** Whether nothing was in flight when it was given back. `null`: as it was. */
+  readonly clean: boolean | null
+  /** Whether the outcome of a step is unknown. `null`: as it was. */
+  readonly uncertain: boolean | null
   /** How many signals of it the engine has seen: if there are more, it can be claimed at once. */
   readonly signals: number
   readonly updatedAtMillis: number
@@ -137,6 +141,19 @@ export interface ExecutionRecord {
   readonly startedAtMillis: number
   readonly updatedAtMillis: number
   readonly problem: string | null
+  /** Whether the outcome of one of its steps is unknown. */
+  readonly uncertain: boolean
+  readonly tags: Readonly<Record<string, string>>
+}
+
+/**
+ * A fact with the name of the engine that wrote it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface HistoryRecord extends FactRecord {
+  readonly engine: string
 }
 
 /**
@@ -185,17 +202,99 @@ export interface ClaimOptions {
 }
 
 /**
- * Which executions are listed, the oldest first.
+ * Where a page ends: the next one goes on behind it. `millis` is the time by which the list is ordered.
  *
  * @category models
  * @since 0.1.0
  */
-export interface ListOptions {
+export interface Cursor {
+  readonly millis: number
+  readonly executionId: string
+}
+
+/**
+ * Which executions are meant. What is not said does not matter.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Filter {
   readonly saga?: string | undefined
-  readonly state?: ExecutionState | undefined
+  readonly version?: number | undefined
+  readonly states?: ReadonlyArray<ExecutionState> | undefined
+  /** Those that started at this time or later. */
+  readonly startedFromMillis?: number | undefined
+  /** Those that started before this time. */
+  readonly startedBeforeMillis?: number | undefined
+  /** Those in which nothing has changed since this time: what is final has ended before it. */
+  readonly updatedBeforeMillis?: number | undefined
+  readonly idPrefix?: string | undefined
+  /** Those with all of these tags. */
+  readonly tags?: Readonly<Record<string, string>> | undefined
+  readonly uncertain?: boolean | undefined
+}
+
+/**
+ * A page of a list: at most so many executions, behind a cursor.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ListOptions extends Filter {
   readonly limit: number
-  /** Go on behind this execution. */
-  readonly after?: { readonly startedAtMillis: number; readonly executionId: string } | undefined
+  readonly after?: Cursor | undefined
+}
+
+/**
+ * A page of a list. It may hold fewer than were asked for, or none, when there are more: only so no filter, however
+ * little it leaves, makes a store read all that it has. `next` undefined: there are no more.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Page {
+  readonly executions: ReadonlyArray<ExecutionRecord>
+  readonly next: Cursor | undefined
+}
+
+/**
+ * How many executions of one version of a saga are in one state.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface StateCount {
+  readonly saga: string
+  readonly version: number
+  readonly state: ExecutionState
+  readonly count: number
+}
+
+/**
+ * What a store says of itself.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Inspection {
+  /** Its clock. */
+  readonly nowMillis: number
+  /** Which change of its tables was the last one, and which one this release works with. Undefined: it has no tables. */
+  readonly schema: { readonly found: number; readonly known: number } | undefined
+  /** The leases that nobody has ended, with how many executions each owns. */
+  readonly leases: ReadonlyArray<{
+    readonly id: number
+    readonly name: string
+    readonly expiresAtMillis: number
+    readonly owned: number
+  }>
+  /** The longest facts of executions that are not final, longer than was asked, at most 100. */
+  readonly longFacts: ReadonlyArray<{
+    readonly executionId: string
+    readonly sequence: number
+    readonly tag: string
+    readonly length: number
+  }>
 }
 
 /** What went wrong, and why: a client often says only that something did. */
@@ -311,8 +410,30 @@ export interface Journal {
     executionIds: ReadonlyArray<string>
   ) => Effect.Effect<ReadonlyArray<ExecutionRecord>, JournalUnavailable>
 
-  /** Rows by age. */
-  readonly list: (options: ListOptions) => Effect.Effect<ReadonlyArray<ExecutionRecord>, JournalUnavailable>
+  /**
+   * Executions in order: those that started first come first, in a list of stuck ones alone those first in which nothing
+   * has changed for longest, and in a list by the beginning of the id they come by id. Equal times are ordered by id.
+   */
+  readonly list: (options: ListOptions) => Effect.Effect<Page, JournalUnavailable>
+
+  /** How many executions there are, by saga, version and state. */
+  readonly count: (
+    filter: Pick<Filter, "saga" | "version" | "states">
+  ) => Effect.Effect<ReadonlyArray<StateCount>, JournalUnavailable>
+
+  /** All facts of an execution, each with the name of the engine that wrote it. */
+  readonly history: (executionId: string) => Effect.Effect<ReadonlyArray<HistoryRecord>, JournalUnavailable>
+
+  /**
+   * Deletes those of these executions that are final, with their facts, signals and tags, and says which. One that is
+   * live or stuck stays, whoever asks.
+   */
+  readonly remove: (
+    executionIds: ReadonlyArray<string>
+  ) => Effect.Effect<ReadonlyArray<string>, JournalUnavailable>
+
+  /** What the store says of itself. `longerThan`: from which length on, in characters, facts are listed. */
+  readonly inspect: (options: { readonly longerThan: number }) => Effect.Effect<Inspection, JournalUnavailable>
 
   /**
    * Leaves a word for the owner of an execution, present or future, and makes it claimable if it is live and nobody

@@ -28,6 +28,7 @@ export {
   type UncertainStep
 } from "./SagaError.ts"
 export * from "./SagaInline.ts"
+export * from "./SagaMigration.ts"
 export * from "./SagaRegister.ts"
 export * from "./SagaRun.ts"
 export { SagaScope } from "./SagaScope.ts"

@@ -441,7 +441,7 @@ const inside = (tree: SagaTree, where: string, fork: SagaTree, branch: AnySaga<s
     : body.committed !== tree.committed
     ? "a retriable or pivot cannot stand in a branch before the commit point"
     : body.options !== fork.options
-    ? "`timeout`, `unwind` and `onStuck` hold for a whole saga: say them outside the branch"
+    ? "`timeout`, `unwind`, `onStuck` and `migrateFrom` hold for a whole saga: say them outside the branch"
     : undefined
   if (problem === undefined) return body
   throw tree.error(where, problem)

@@ -19,17 +19,30 @@ import type {
   SagaCancelled,
   StartError
 } from "./ExecutionError.ts"
+import { bulk, preview } from "./internal/engine/bulk.ts"
+import { cancel } from "./internal/engine/cancelling.ts"
+import { compatible } from "./internal/engine/compatible.ts"
 import type { Settings } from "./internal/engine/engine.ts"
 import { Engine } from "./internal/engine/engine.ts"
+import { doctor, purge } from "./internal/engine/housekeeping.ts"
+import * as operator from "./internal/engine/operator.ts"
+import * as queries from "./internal/engine/queries.ts"
 import * as requests from "./internal/engine/requests.ts"
-import type { ExecutionRecord, ExecutionState, JournalLocked, JournalUnavailable, ListOptions } from "./Journal.ts"
+import { rerun } from "./internal/engine/rerun.ts"
+import { start as startExecution } from "./internal/engine/starting.ts"
+import type { JournalLocked, JournalUnavailable } from "./Journal.ts"
+import { JournalCipher } from "./JournalCipher.ts"
+import type { ExecutionStatus, Operations } from "./Operations.ts"
 import type { SagaEvent } from "./SagaEvent.ts"
 import { SagaJournal } from "./SagaJournal.ts"
 import type { Outcome } from "./SagaRun.ts"
 import type { AnySaga, Phase, Saga } from "./SagaValue.ts"
 import { toTree } from "./SagaValue.ts"
 
+export * from "./ExecutionArchive.ts"
 export * from "./ExecutionError.ts"
+export * from "./ExecutionPlan.ts"
+export * from "./Operations.ts"
 
 /**
  * How an engine behaves.
@@ -82,6 +95,14 @@ export interface EngineOptions {
    * @default 5
    */
   readonly quarantineAfter?: number
+  /**
+   * Is told each time that an execution becomes stuck in this engine, whatever the cause, when that is recorded: `problem`
+   * says why a person is needed. Nothing waits for it but a closing engine, for its grace; what goes wrong in it is logged.
+   *
+   * A process that dies right behind the record has told nobody: who must not miss one also looks at
+   * `list({ state: "Stuck" })`.
+   */
+  readonly onStuck?: (execution: ExecutionStatus) => Effect.Effect<void>
 }
 
 /**
@@ -123,31 +144,12 @@ export interface AwaitOptions {
 export type Ending<A, E> = Exclude<Outcome<A, E>, { readonly _tag: "Stuck" }>
 
 /**
- * Where an execution stands.
- *
- * @category models
- * @since 0.1.0
- */
-export interface ExecutionStatus {
-  readonly executionId: string
-  readonly saga: string
-  readonly version: number
-  readonly state: ExecutionState
-  readonly startedAtMillis: number
-  readonly updatedAtMillis: number
-  /** When it goes on, while it waits. */
-  readonly dueAtMillis: number | undefined
-  /** Why a person is needed, while it is stuck. */
-  readonly problem: string | undefined
-}
-
-/**
  * What an engine promises.
  *
  * @category models
  * @since 0.1.0
  */
-export interface SagaEngineService {
+export interface SagaEngineService extends Operations {
   /** Starts or joins, and waits for the end. Interrupting who waits changes nothing for the execution. */
   readonly execute: <P0, S, O, A, E, R>(
     saga: Saga<P0, S, O, A, E, R, Phase>,
@@ -174,15 +176,16 @@ export interface SagaEngineService {
   ) => Effect.Effect<Ending<A, E>, AwaitError>
   /** Where an execution stands now. */
   readonly poll: (executionId: string) => Effect.Effect<Option.Option<ExecutionStatus>, JournalUnavailable>
-  /** Returns when it is recorded that the execution unwinds. Actions in flight end first; one past its commit point goes on. */
+  /**
+   * Returns when it is recorded that the execution unwinds. Actions in flight end first; one past its commit point goes
+   * on. For a program that asks; a person says who and why in `compensate`.
+   */
   readonly cancel: (executionId: string) => Effect.Effect<void, CancelError>
   /** The facts of an execution so far, then those to come, until it has ended or is stuck. */
   readonly events: <P0, S, O, A, E, R>(
     saga: Saga<P0, S, O, A, E, R, Phase>,
     executionId: string
   ) => Stream.Stream<SagaEvent, ExecutionNotFound | ExecutionStuck | JournalUnavailable>
-  /** Executions by age, the oldest first, at most so many. */
-  readonly list: (options?: Partial<ListOptions>) => Effect.Effect<ReadonlyArray<ExecutionStatus>, JournalUnavailable>
   /** Runs a saga here until the scope closes, with the services that are around this call. */
   readonly register: (saga: AnySaga) => Effect.Effect<void, never, Scope.Scope>
 }
@@ -194,8 +197,12 @@ const settingsOf = (options: EngineOptions): Settings => ({
   graceMillis: millisOf("grace", options.grace ?? "10 seconds"),
   concurrency: countOf("concurrency", options.concurrency ?? 500),
   evictAfterMillis: millisOf("evictAfter", options.evictAfter ?? "1 second", Infinity),
-  quarantineAfter: countOf("quarantineAfter", options.quarantineAfter ?? 5)
+  quarantineAfter: countOf("quarantineAfter", options.quarantineAfter ?? 5),
+  onStuck: onStuckOf(options)
 })
+
+const onStuckOf = ({ onStuck }: EngineOptions): Settings["onStuck"] =>
+  onStuck === undefined ? undefined : (record) => onStuck(queries.statusOf(record))
 
 /** What no engine could live with ends the program that asked for it, before it hangs somewhere. */
 const wrong = (option: string, value: unknown, wanted: string): Error =>
@@ -215,22 +222,32 @@ const countOf = (option: string, value: number): number => {
   throw wrong(option, value, "a whole number of 1 or more")
 }
 
-const statusOf = (record: ExecutionRecord): ExecutionStatus => ({
-  executionId: record.executionId,
-  saga: record.saga,
-  version: record.version,
-  state: record.state,
-  startedAtMillis: record.startedAtMillis,
-  updatedAtMillis: record.updatedAtMillis,
-  dueAtMillis: record.state === "Waiting" ? record.dueAtMillis ?? undefined : undefined,
-  problem: record.problem ?? undefined
+const operationsOf = (engine: Engine): Operations => ({
+  list: (options = {}) =>
+    Effect.map(queries.list(engine, options), ({ executions, next }) => ({
+      executions: executions.map(queries.statusOf),
+      next
+    })),
+  counts: ({ saga, state, version } = {}) => engine.journal.count(queries.filterOf({ saga, version, state })),
+  history: (executionId) => queries.history(engine, executionId),
+  plan: (executionId) => queries.plan(engine, executionId),
+  retry: (executionId, by) => operator.retry(engine, executionId, by),
+  skip: (executionId, path, value, by) => operator.skip(engine, executionId, path, value, by),
+  compensate: (executionId, by) => operator.compensate(engine, executionId, by),
+  abandon: (executionId, by) => operator.abandon(engine, executionId, by),
+  rerun: (executionId, options) => rerun(engine, executionId, options),
+  preview: (filter) => preview(engine, filter),
+  bulk: (verb, filter, by, options) => bulk(engine, verb, filter, by, options),
+  purge: (options) => purge(engine, options),
+  doctor: doctor(engine),
+  compatible: (sagas) => compatible(engine, sagas.map(toTree))
 })
 
 const serviceOf = (engine: Engine): SagaEngineService => {
   const ending = (saga: AnySaga, executionId: string, options: AwaitOptions | undefined) =>
     requests.ending(engine, toTree(saga), executionId, options?.onStuck ?? "wait")
   const start = (saga: AnySaga, payload: unknown, options: StartOptions | undefined) =>
-    requests.start(engine, toTree(saga), payload, options?.executionId)
+    startExecution(engine, toTree(saga), payload, options?.executionId)
   const answer = (saga: AnySaga, executionId: string, options: AwaitOptions | undefined) =>
     Effect.flatMap(ending(saga, executionId, options), requests.answerOf)
   const erased = {
@@ -239,17 +256,10 @@ const serviceOf = (engine: Engine): SagaEngineService => {
     start,
     await: answer,
     outcome: ending,
-    poll: (executionId: string) => Effect.map(engine.journal.find(executionId), Option.map(statusOf)),
-    cancel: (executionId: string) => requests.cancel(engine, executionId),
+    poll: (executionId: string) => Effect.map(engine.journal.find(executionId), Option.map(queries.statusOf)),
+    cancel: (executionId: string) => Effect.asVoid(cancel(engine, executionId, {})),
     events: (saga: AnySaga, executionId: string) => requests.facts(engine, toTree(saga), executionId),
-    list: (options?: Partial<ListOptions>) =>
-      Effect.suspend(() => {
-        const limit = options?.limit ?? 100
-        if (!Number.isSafeInteger(limit) || limit < 0) {
-          return Effect.die(wrong("limit", limit, "a whole number, or none for 100"))
-        }
-        return Effect.map(engine.journal.list({ ...options, limit }), (records) => records.map(statusOf))
-      }),
+    ...operationsOf(engine),
     register: (saga: AnySaga) => engine.register(toTree(saga))
   }
   // Success and error were computed by the functions that built the saga.
@@ -269,6 +279,9 @@ const serviceOf = (engine: Engine): SagaEngineService => {
  * Each execution has an id. The same id and payload join, another payload is an `ExecutionConflict`. Actions start after
  * their start is recorded, and what is recorded is not run again in that execution. Closing an engine is no failure: what
  * is in flight gets its grace, the rest is given back, and the next engine goes on.
+ *
+ * With a `JournalCipher` around its layer everything that it writes of an execution is sealed. Without one it refuses a
+ * saga with `Schema.Redacted` in a value: registering and starting it is a defect, a `SagaDefinitionError`.
  *
  * **Gotchas**
  *
@@ -297,10 +310,11 @@ export class SagaEngine extends Context.Service<SagaEngine, SagaEngineService>()
   /** An engine on the journal that is around it. */
   static readonly layerWith = (options: EngineOptions): Layer.Layer<SagaEngine, JournalLocked, SagaJournal> =>
     Layer.effect(SagaEngine)(
-      Effect.flatMap(
-        SagaJournal,
-        (journal) => Effect.suspend(() => Effect.map(Engine.open(journal, settingsOf(options)), serviceOf))
-      )
+      Effect.gen(function*() {
+        const journal = yield* SagaJournal
+        const cipher = Option.getOrUndefined(yield* Effect.serviceOption(JournalCipher))
+        return serviceOf(yield* Engine.open(journal, cipher, settingsOf(options)))
+      })
     )
 
   /** An engine on the journal that is around it, with the default options. */

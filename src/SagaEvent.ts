@@ -10,6 +10,10 @@ import * as Schema from "effect/Schema"
 
 const At = { atMillis: Schema.Number }
 const AtPath = { ...At, path: Schema.String }
+/** Who decided something, and why. */
+const By = { actor: Schema.String, comment: Schema.String }
+/** The same, where a program may have asked and no person. */
+const PerhapsBy = { actor: Schema.optionalKey(Schema.String), comment: Schema.optionalKey(Schema.String) }
 /** Which path the cause came from. */
 const Failed = { failed: Schema.optionalKey(Schema.String) }
 const FailureCause = Schema.Cause(Schema.Unknown, Schema.Unknown)
@@ -35,10 +39,23 @@ export const SagaEvent = Schema.Union([
     payload: Schema.Unknown,
     trace: Schema.optionalKey(
       Schema.Struct({ traceId: Schema.String, spanId: Schema.String, sampled: Schema.Boolean })
-    )
+    ),
+    /** The execution that it does again. */
+    rerunOf: Schema.optionalKey(Schema.String),
+    ...PerhapsBy
   }),
-  Schema.TaggedStruct("StepStarted", AtPath),
-  Schema.TaggedStruct("StepSucceeded", { ...AtPath, attempts: Schema.Number, result: Schema.Unknown }),
+  Schema.TaggedStruct("StepStarted", {
+    ...AtPath,
+    /** The path that its idempotency keys are made of, where its node has been renamed since it started. */
+    keyedAs: Schema.optionalKey(Schema.String)
+  }),
+  Schema.TaggedStruct("StepSucceeded", {
+    ...AtPath,
+    attempts: Schema.Number,
+    result: Schema.Unknown,
+    /** The execution in which it took place, for a result that a rerun has kept. */
+    keptFrom: Schema.optionalKey(Schema.String)
+  }),
   Schema.TaggedStruct("StepAttemptFailed", {
     ...AtPath,
     attempt: Schema.Number,
@@ -71,8 +88,8 @@ export const SagaEvent = Schema.Union([
   Schema.TaggedStruct("TimerSet", { ...AtPath, fireAtMillis: Schema.Number }),
   Schema.TaggedStruct("TimerFired", AtPath),
   Schema.TaggedStruct("LimitPassed", { ...AtPath, saga: Schema.String, limitMillis: Schema.Number }),
-  Schema.TaggedStruct("CancelRequested", At),
-  Schema.TaggedStruct("CancelRefused", At),
+  Schema.TaggedStruct("CancelRequested", { ...At, ...PerhapsBy }),
+  Schema.TaggedStruct("CancelRefused", { ...At, ...PerhapsBy }),
   Schema.TaggedStruct("UnwindStarted", { ...At, scope: Schema.String, cause: FailureCause, ...Failed }),
   Schema.TaggedStruct("CompensationStarted", AtPath),
   Schema.TaggedStruct("CompensationSucceeded", { ...AtPath, attempts: Schema.Number }),
@@ -89,6 +106,21 @@ export const SagaEvent = Schema.Union([
     ...At,
     reason: Schema.Literals(["CompensationFailed", "StepUncertain", "PivotUncertain", "ForwardRecoveryFailed"]),
     open: Schema.Array(Schema.String)
+  }),
+  Schema.TaggedStruct("RetryRequested", { ...At, ...By }),
+  Schema.TaggedStruct("StepSkipped", { ...AtPath, ...By, result: Schema.Unknown }),
+  Schema.TaggedStruct("CompensationSkipped", { ...AtPath, ...By }),
+  Schema.TaggedStruct("UnwindRequested", { ...At, ...By }),
+  Schema.TaggedStruct("SagaAbandoned", { ...At, ...By }),
+  /** From here on facts are those of another version of the saga. */
+  Schema.TaggedStruct("SagaMigrated", {
+    ...At,
+    from: Schema.Number,
+    to: Schema.Number,
+    /** The hash under which the definition of that version is kept. */
+    definition: Schema.optionalKey(Schema.String),
+    /** Which nodes have other names from here on: by the patterns of their old paths, `*` for the key of an item. */
+    renamed: Schema.optionalKey(Schema.Record(Schema.String, Schema.String))
   })
 ])
 
@@ -99,6 +131,17 @@ export const SagaEvent = Schema.Union([
  * @since 0.1.0
  */
 export type SagaEvent = typeof SagaEvent.Type
+
+/**
+ * Who decided something about an execution, and why. It stays in the journal for ever.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface By {
+  readonly actor: string
+  readonly comment: string
+}
 
 /**
  * The tags of the facts.

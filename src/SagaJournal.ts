@@ -10,6 +10,7 @@ import { makeMemory } from "./internal/engine/journalMemory.ts"
 import type { Journal } from "./Journal.ts"
 
 export * from "./Journal.ts"
+export * from "./JournalCipher.ts"
 
 /**
  * The journal of the engines that run here.
@@ -26,7 +27,9 @@ export * from "./Journal.ts"
  * import { SagaJournal } from "effect-saga/SagaJournal"
  * import { Effect, Layer } from "effect"
  *
- * const list = SagaEngine.use((engine) => engine.list()).pipe(Effect.provide(SagaEngine.layer, { local: true }))
+ * const list = SagaEngine.use((engine) => Effect.map(engine.list(), ({ executions }) => executions)).pipe(
+ *   Effect.provide(SagaEngine.layer, { local: true })
+ * )
  * const program = Effect.andThen(list, list).pipe(Effect.provide(SagaJournal.layerMemory))
  * await Effect.runPromise(program) // => []
  * ```

@@ -23,8 +23,24 @@ export interface ObservedExecution {
   readonly executionId: string
   readonly saga: string
   readonly version: number
+  /** When it started, where that was before it came here: of those its first fact is not told. */
+  readonly startedAtMillis?: number | undefined
   /** The services around the run: its tracer, its loggers, its log annotations. */
   readonly context: Context.Context<never>
+}
+
+/**
+ * Why an engine has parked an execution as stuck, where no fact says so: what is on record cannot be read, or nothing more
+ * can be recorded.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Parked {
+  readonly atMillis: number
+  readonly reason: "Quarantined" | "Undecodable" | "DefinitionChanged" | "Refused" | "Defect"
+  /** The same in words, with the reason in front. There may be values of the execution in it. */
+  readonly problem: string
 }
 
 /**
@@ -41,6 +57,10 @@ export interface Watch {
     path: StepPath,
     kind: "action" | "compensation"
   ) => Effect.Effect<A, E, R>
+  /** Called last, when an engine has parked it and no fact says so. */
+  readonly onParked?: (parked: Parked) => void
+  /** Called last, when it has left this process and goes on later or elsewhere. What comes then is another watch. */
+  readonly onLeft?: () => void
 }
 
 /**
@@ -65,7 +85,7 @@ export interface Watch {
  * @since 0.1.0
  */
 export interface SagaObserver {
-  /** Called once for each execution, when it starts. */
+  /** Called when an execution starts, and in an engine each time that it comes back, or that a person decides about it. */
   readonly observe: (execution: ObservedExecution) => Watch
 }
 

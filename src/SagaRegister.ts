@@ -18,12 +18,14 @@ const Engine = Context.Service<SagaEngine, SagaEngineService>("effect-saga/SagaE
  * **Details**
  *
  * The services of its actions and compensations are those around this layer, not those of who starts an execution.
- * Several versions of a saga may be registered side by side: an execution keeps its own. When the layer closes, what is
- * in flight gets the engine's grace, and is given back.
+ * Several versions of a saga may be registered side by side: an execution keeps its own. What an older version has
+ * started that is not there goes on under the newest that has a `Saga.migrateFrom` it. When the layer closes, what is in
+ * flight gets the engine's grace, and is given back.
  *
  * **Gotchas**
  *
- * Registering a version twice is a defect. What crashed before is taken up again as soon as its saga is registered.
+ * Registering a version twice is a defect, and so is a saga with `Schema.Redacted` on an engine without a cipher. What
+ * crashed before is taken up again as soon as its saga is registered.
  *
  * **Example** (An engine that runs one saga)
  *

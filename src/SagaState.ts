@@ -9,6 +9,8 @@ import * as Data from "effect/Data"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import { renamed, renaming } from "./internal/renames.ts"
+import type { Renames } from "./internal/renames.ts"
 import type { UncertainReason } from "./SagaError.ts"
 import type { SagaEvent } from "./SagaEvent.ts"
 import type { StepPath } from "./StepPath.ts"
@@ -73,6 +75,7 @@ export type SagaStatus =
   | "Stuck"
   | "Succeeded"
   | "Compensated"
+  | "Abandoned"
 
 /**
  * What the facts say of an execution.
@@ -188,7 +191,9 @@ export const apply = (state: SagaState, event: SagaEvent): Result.Result<SagaSta
     return Result.succeed({ ...state, status: "Running", saga, version, payload })
   }
   const moving = state.status === "Running" || state.status === "Waiting" || state.status === "Compensating"
-  if (!moving) return mismatch(`cannot follow when the execution is ${state.status}`)
+  if (!moving && (state.status !== "Stuck" || !decisions.has(event._tag))) {
+    return mismatch(`cannot follow when the execution is ${state.status}`)
+  }
   switch (event._tag) {
     case "StepStarted": {
       const problem = notForward(state, event.path)
@@ -265,8 +270,41 @@ export const apply = (state: SagaState, event: SagaEvent): Result.Result<SagaSta
     case "SagaStuck":
       if (state.inFlight > 0) return mismatch("cannot follow while something is in flight")
       return Result.succeed({ ...state, status: "Stuck", open: event.open })
+    case "RetryRequested":
+      return Result.succeed(goOn(Array.from(state.open).reduce(tryAgain, state)))
+    case "UnwindRequested": {
+      const failed = state.open.find((path) => stepAt(state, path)?.status === "Failed")
+      return failed === undefined
+        ? Result.succeed(goOn(state.open.reduce(giveUp, state)))
+        : mismatch(`cannot follow: "${failed}" is past the commit point`)
+    }
+    case "StepSkipped": {
+      const step = stepAt(state, event.path)
+      return state.status === "Stuck" && isOpen(step) && step.status !== "CompensationFailed"
+        ? Result.succeed(
+          settleOne(state, event.path, { status: "Succeeded", result: event.result, uncertain: undefined })
+        )
+        : mismatch("is of a step that is not open")
+    }
+    case "CompensationSkipped":
+      return state.status === "Stuck" && stepAt(state, event.path)?.status === "CompensationFailed"
+        ? Result.succeed(settleOne(state, event.path, { status: "Compensated" }))
+        : mismatch("is of a compensation that has not failed")
+    case "SagaAbandoned":
+      return Result.succeed({ ...state, status: "Abandoned" })
+    case "SagaMigrated":
+      return Result.succeed({ ...underNames(state, event.renamed), version: event.to })
   }
 }
+
+/** What a person may decide about an execution that is stuck. */
+const decisions: ReadonlySet<SagaEvent["_tag"]> = new Set<SagaEvent["_tag"]>([
+  "RetryRequested",
+  "UnwindRequested",
+  "StepSkipped",
+  "CompensationSkipped",
+  "SagaAbandoned"
+])
 
 /**
  * The state after all these facts, or the first fact that does not fit.
@@ -283,6 +321,68 @@ export const fold = (events: Iterable<SagaEvent>): Result.Result<SagaState, Hist
   }
   return Result.succeed(state)
 }
+
+const stepAt = (state: SagaState, path: StepPath): StepState | undefined =>
+  Option.getOrUndefined(HashMap.get(state.steps, path))
+
+/** Whether a step of an execution that is stuck needs a person itself: others wait for it alone. */
+const isOpen = (step: StepState | undefined): step is StepState =>
+  step?.status === "Failed" || step?.status === "CompensationFailed" || step?.uncertain?.whenUncertain === "stuck"
+
+/**
+ * The paths that an execution which is stuck waits for: an action of unknown outcome, one that failed for good behind the
+ * commit point, or a compensation that failed. `open` names beside them what stands still because of them.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const undecided = (state: SagaState): ReadonlyArray<StepPath> =>
+  state.status === "Stuck" ? state.open.filter((path) => isOpen(stepAt(state, path))) : []
+
+/** The same state under other names. */
+const underNames = (state: SagaState, renames: Renames | undefined): SagaState => {
+  if (renames === undefined) return state
+  const rename = renaming(renames)
+  const under = <A>(all: HashMap.HashMap<StepPath, A>): HashMap.HashMap<StepPath, A> =>
+    HashMap.fromIterable(Array.from(all, ([path, a]) => [rename(path), a]))
+  return {
+    ...state,
+    open: state.open.map(rename),
+    steps: under(state.steps),
+    decisions: HashMap.map(under(state.decisions), (decision) => renamed(decision, rename) as Decision),
+    timers: under(state.timers),
+    unwinding: under(state.unwinding)
+  }
+}
+
+/** An open action or compensation is in flight again. */
+const tryAgain = (state: SagaState, path: StepPath): SagaState => {
+  const step = stepAt(state, path)
+  if (!isOpen(step)) return state
+  const change = step.status === "CompensationFailed"
+    ? { status: "Compensating" as const }
+    : { status: "Started" as const, uncertain: undefined }
+  return { ...state, steps: HashMap.set(state.steps, path, { ...step, ...change }), inFlight: state.inFlight + 1 }
+}
+
+/** An open action is reported as uncertain and stops nothing any more; an open compensation is in flight again. */
+const giveUp = (state: SagaState, path: StepPath): SagaState => {
+  const step = stepAt(state, path)
+  if (step?.status === "CompensationFailed") return tryAgain(state, path)
+  if (step?.uncertain?.whenUncertain !== "stuck") return state
+  const uncertain = { ...step.uncertain, whenUncertain: "report" as const }
+  return { ...state, steps: HashMap.set(state.steps, path, { ...step, uncertain }) }
+}
+
+/** One open path is settled by a person; behind the last the execution goes on. */
+const settleOne = (state: SagaState, path: StepPath, change: Partial<StepState>): SagaState => {
+  const steps = HashMap.set(state.steps, path, { ...stepAt(state, path)!, ...change })
+  const next = { ...state, steps, open: state.open.filter((other) => other !== path) }
+  return undecided(next).length > 0 ? next : goOn(next)
+}
+
+const goOn = (state: SagaState): SagaState =>
+  settle({ ...state, status: HashMap.has(state.unwinding, "") ? "Compensating" : "Running" }, { open: [] }, 0)
 
 const applyToStep = (
   state: SagaState,

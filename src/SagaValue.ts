@@ -72,8 +72,9 @@ export interface Branch {
 }
 
 /** What a branch cannot say: it holds for all of the saga. */
-type Whole<P0> = [P0] extends [never] ? unknown
-  : [P0] extends [Branch] ? "`timeout`, `unwind` and `onStuck` hold for a whole saga: say them outside the branch"
+export type Whole<P0> = [P0] extends [never] ? unknown
+  : [P0] extends [Branch]
+    ? "`timeout`, `unwind`, `onStuck` and `migrateFrom` hold for a whole saga: say them outside the branch"
   : unknown
 
 /** Takes the types off. The value behind every `Saga` is a `SagaTree`; nothing else can make one. */
@@ -97,10 +98,18 @@ export const fromTree = <S extends AnySaga>(tree: SagaTree): S => tree as unknow
  * know them as one. Without it each run has a new id. `version` is 1 unless given: raise it when code changes in a way
  * that old executions must not see.
  *
+ * `tags` makes out of the payload what an execution can be found by beside its id: its tenant, its region. An engine asks
+ * it when it is asked to start one, and keeps the answer of that moment for as long as it keeps the execution. At most 16
+ * tags, names and values of 1 to 200 characters, none of them a control character: else the start is refused with
+ * `PayloadRefused`, as it is when the function throws. `Saga.run` keeps nothing and does not ask.
+ *
  * **Gotchas**
  *
  * The keys of an execution that was compensated are spent: participants that remember them refuse to act under them
  * again. Let `key` name what may happen once: an order that the customer may place anew needs a new one.
+ *
+ * Tags are kept as they are, whatever becomes of the payload: give no secrets to `tags`. Whoever joins an execution
+ * changes nothing in it, and so nothing in its tags.
  *
  * A name that a path cannot carry, a name that is used twice, `Schema.Any`: all throw a `SagaDefinitionError` here and
  * in the functions that add nodes, so that a program with a wrong saga does not start.
@@ -129,6 +138,7 @@ export const make = <const N extends string, PS extends Schema.Top>(
   options: {
     readonly payload: PS
     readonly key?: (payload: PS["Type"]) => string
+    readonly tags?: (payload: PS["Type"]) => Readonly<Record<string, string>>
     readonly version?: number
   }
 ): Saga<PS["Type"], { readonly payload: PS["Type"] }, {}, {}, never, never, "Reversible"> => {
@@ -137,6 +147,7 @@ export const make = <const N extends string, PS extends Schema.Top>(
     version: options.version ?? 1,
     payload: options.payload,
     key: options.key,
+    tags: options.tags,
     path: ""
   })
   tree.schema("payload", options.payload)

@@ -50,7 +50,7 @@ const orders = ordersOf(inputs)
 const killedInTheMiddle = Effect.fn(function*(folder: string) {
   const journal = yield* SagaJournal
   const books = yield* Books
-  const executions = journal.list({ limit: 1_000 })
+  const executions = Effect.map(journal.list({ limit: 1_000 }), (page) => page.executions)
 
   const first = yield* start(folder)
   yield* Console.log(`  process ${first.pid} takes orders`)

@@ -42,7 +42,8 @@ export interface TimelineOptions {
  * An observer collects the facts, as in the example; those of a run that goes on give its timeline so far. Each action,
  * compensation, sleep and decision has a row: how it ended (`✓` done, `✗` failed, `?` nobody knows, `↶` compensated,
  * `▸` still running, `-` cut, `◆` decided), its path, a bar (`░` waits), how long it took, how many attempts. Below
- * stand the cause of a failure, what is uncertain, and what a stuck run leaves to a person.
+ * stand the cause of a failure, what is uncertain, what persons have decided about it and why, and what a stuck run leaves
+ * to a person.
  *
  * When all facts have one time, the axis is their order.
  *

@@ -224,7 +224,7 @@ export const settle = (step: StepNode, around: Surroundings): Effect.Effect<Sett
     )
 
   /** Goes on with an action that has no outcome on record. */
-  const resume = ({ failed }: PastStep): Effect.Effect<Settled | Left> =>
+  const resume = ({ before, failed }: PastStep): Effect.Effect<Settled | Left> =>
     Effect.gen(function*() {
       const now = yield* Clock.currentTimeMillis
       const dueAtMillis = failed.at(-1)?.nextAtMillis ?? 0
@@ -239,7 +239,9 @@ export const settle = (step: StepNode, around: Surroundings): Effect.Effect<Sett
       if (decided || lost && step.kind !== "check" && step.delivery === "at-most-once") return yield* conclude(cause)
       if (failed.length > 0) {
         next = yield* delays(step.retry ?? Schedule.forever)
-        for (const attempt of failed) yield* Effect.exit(next(inputOf(attempt.cause), attempt.atMillis))
+        for (const attempt of failed.slice(before)) {
+          yield* Effect.exit(next(inputOf(attempt.cause), attempt.atMillis))
+        }
       }
       const end = now < dueAtMillis ? yield* until(dueAtMillis, last) : undefined
       return end === undefined ? yield* attempt() : isLeft(end) ? end : yield* conclude(end)

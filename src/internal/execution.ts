@@ -7,7 +7,7 @@ import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Schema from "effect/Schema"
 import type { Failure, UncertainStep } from "../SagaError.ts"
-import type { SagaEvent } from "../SagaEvent.ts"
+import type { By, SagaEvent } from "../SagaEvent.ts"
 import { isTyped } from "./cause.ts"
 import type { History } from "./history.ts"
 import type { Residence } from "./residence.ts"
@@ -107,6 +107,9 @@ export class SavePoint {
   }
 }
 
+/** What becomes of the wish to stop. `Unwinding`: it was about to unwind before. */
+export type CancelAnswer = "Cancelled" | "Unwinding" | "Committed"
+
 /** One execution of a saga in this process. */
 export class Execution {
   readonly tree: SagaTree
@@ -147,17 +150,16 @@ export class Execution {
   }
 
   /** Stops it as a failure would, unless there is no way back. `decided` is called with the answer, once it is known. */
-  cancel(cause: () => Cause.Cause<unknown>, decided: (answer: "Cancelled" | "Committed") => void): void {
+  cancel(by: Partial<By>, cause: () => Cause.Cause<unknown>, decided: (answer: CancelAnswer) => void): void {
     if (this.committed || this.history?.commit === "Behind") return decided("Committed")
     if (this.committing) {
-      ;(this.#undecided ??= []).push(() => this.cancel(cause, decided))
+      ;(this.#undecided ??= []).push(() => this.cancel(by, cause, decided))
       return
     }
-    if (this.root.cause === undefined) {
-      this.recorder?.record({ _tag: "CancelRequested", atMillis: this.recorder.now() })
-      this.root.failed({ path: "", attempts: 1, cause: cause() })
-      this.root.signal.stop()
-    }
+    if (this.root.cause !== undefined) return decided("Unwinding")
+    this.recorder?.record({ _tag: "CancelRequested", atMillis: this.recorder.now(), ...by })
+    this.root.failed({ path: "", attempts: 1, cause: cause() })
+    this.root.signal.stop()
     decided("Cancelled")
   }
 

@@ -151,7 +151,11 @@ export class Frame implements UndoLog {
   }
 
   keyOf(step: StepNode): string {
-    return `${this.execution.id}/${this.pathOf(step.name)}`
+    const path = this.pathOf(step.name)
+    const { history, id } = this.execution
+    return history === undefined
+      ? `${id}/${path}`
+      : `${history.keptFrom.get(path) ?? id}/${history.keyedAs.get(path) ?? path}`
   }
 
   // ------------------------------------------------------------------------------------------- forward
@@ -228,7 +232,7 @@ export class Frame implements UndoLog {
   }
 
   /** Books an action that did not succeed: not done, or unknown and then treated as the step says. */
-  failed(step: StepNode, settled: Unsuccessful, recorded = false): void {
+  failed(step: StepNode, settled: Unsuccessful, recorded = false, givenUp = false): void {
     this.progress = Progress.Reported
     const { attempts, cause } = settled
     const recorder = recorded ? undefined : this.execution.recorder
@@ -242,7 +246,9 @@ export class Frame implements UndoLog {
     const all = wholeCause(settled)
     // What is at hand for a while only can be undone meanwhile; behind that the step says what an unknown outcome means.
     const undoable = atHand !== undefined && step.compensation !== undefined && step.whenUncertain === "report"
-    const whenUncertain = step.kind === "pivot" ? "stuck" : undoable ? "compensate" : step.whenUncertain
+    const own = step.kind === "pivot" ? "stuck" : undoable ? "compensate" : step.whenUncertain
+    // A person has decided that it stands in the way of nothing.
+    const whenUncertain = own === "stuck" && givenUp ? "report" : own
     const uncertain = { path, reason, cause: all }
     if (whenUncertain === "report") (this.savePoint.uncertain ??= []).push(uncertain)
     else if (whenUncertain === "compensate") this.keep({ _tag: "Unknown", step, reason, atHand })

@@ -17,6 +17,8 @@ type Fact<Tag extends SagaEvent["_tag"]> = Extract<SagaEvent, { readonly _tag: T
 /** The tries of an action or of a compensation, as far as they are on record. */
 export interface PastTries<Attempt, End> {
   readonly failed: Array<Attempt>
+  /** How many of them belong to a schedule that has ended: a person let it begin again. */
+  before: number
   end: End | undefined
 }
 
@@ -46,6 +48,10 @@ export class History {
   readonly timers = new Map<StepPath, { readonly fireAtMillis: number; fired: boolean }>()
   readonly unwinds = new Map<StepPath, Fact<"UnwindStarted">>()
   readonly fellBack = new Set<StepPath>()
+  /** In which execution a result took place that this one has only taken over. */
+  readonly keptFrom = new Map<StepPath, string>()
+  /** Under which path a step has its keys that was renamed after it had started. */
+  readonly keyedAs = new Map<StepPath, StepPath>()
   /** How far it has come through the point of no return. */
   commit: "Before" | "Within" | "Behind" = "Before"
   /** The first failure on record of each save-point: nothing new starts there. */
@@ -89,13 +95,15 @@ export class History {
     switch (fact._tag) {
       case "StepStarted":
         this.#commits(fact.path, false)
-        this.steps.set(fact.path, { failed: [], end: undefined, compensation: undefined })
+        if (fact.keyedAs !== undefined) this.keyedAs.set(fact.path, fact.keyedAs)
+        this.steps.set(fact.path, { failed: [], before: 0, end: undefined, compensation: undefined })
         return
       case "StepAttemptFailed":
         this.steps.get(fact.path)!.failed.push(fact)
         return
       case "StepSucceeded":
         this.steps.get(fact.path)!.end = fact
+        if (fact.keptFrom !== undefined) this.keptFrom.set(fact.path, fact.keptFrom)
         return this.#commits(fact.path, true)
       case "StepFailed":
       case "StepUncertain": {
@@ -108,7 +116,7 @@ export class History {
         return this.#fail({ path, attempts, cause }, open)
       }
       case "CompensationStarted":
-        this.steps.get(fact.path)!.compensation = { failed: [], end: undefined }
+        this.steps.get(fact.path)!.compensation = { failed: [], before: 0, end: undefined }
         return
       case "CompensationAttemptFailed":
         this.steps.get(fact.path)!.compensation!.failed.push(fact)
@@ -138,8 +146,15 @@ export class History {
       }
       case "CancelRequested":
         return this.#judge("", { path: "", attempts: 1, cause: Cause.fail(this.#cancelled) })
+      case "UnwindRequested":
+        this.#beginAgain()
+        return this.#judge("", { path: "", attempts: 1, cause: Cause.fail(this.#cancelled) })
+      case "RetryRequested":
+        return this.#beginAgain()
       case "UnwindStarted":
         this.unwinds.set(fact.scope, fact)
+        // It unwinds alone: what looked as if it led outward did not.
+        if (fact.scope !== "") { for (const outer of this.#scopesOf(fact.scope)) this.#verdicts.delete(outer) }
         return this.#judge(fact.scope, { path: fact.failed ?? "", attempts: 1, cause: fact.cause })
       case "FellBack":
         this.fellBack.add(fact.path)
@@ -149,7 +164,20 @@ export class History {
       case "SagaSucceeded":
       case "SagaCompensated":
       case "SagaStuck":
+      case "SagaAbandoned":
+      case "SagaMigrated":
+      // What was skipped has become a success before it comes here.
+      case "StepSkipped":
+      case "CompensationSkipped":
         return
+    }
+  }
+
+  /** Whatever is tried from here on has all its tries. */
+  #beginAgain(): void {
+    for (const step of this.steps.values()) {
+      step.before = step.failed.length
+      if (step.compensation !== undefined) step.compensation.before = step.compensation.failed.length
     }
   }
 

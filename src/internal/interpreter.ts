@@ -269,7 +269,7 @@ export class Sequence extends Frame {
       const atHand = past.compensation === undefined || node.whenUncertain !== "report"
         ? {}
         : { atHand: {} }
-      this.failed(node, { _tag: "Unknown", attempts, cause, reason, ...atHand }, true)
+      this.failed(node, { _tag: "Unknown", attempts, cause, reason, ...atHand }, true, end.whenUncertain === "report")
     }
     return Effect.failCause(cause)
   }

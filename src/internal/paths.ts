@@ -19,7 +19,7 @@ const namesOf = (tree: SagaTree): Map<string, Node> => {
   return names
 }
 
-/** The node at a path; undefined when there is none. */
+/** The node at a path; undefined when there is none, as at the key of an item, at a tag, or at a way. */
 export const nodeAt = (tree: SagaTree, path: StepPath): Node | undefined => {
   const segments = path.includes("%") ? segmentsOf(path) : path.split("/")
   let inside: SagaTree | undefined = tree
@@ -47,5 +47,5 @@ export const nodeAt = (tree: SagaTree, path: StepPath): Node | undefined => {
         inside = undefined
     }
   }
-  return node
+  return undefined
 }

@@ -8,7 +8,7 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { Stuck } from "../SagaError.ts"
 import type { SagaEvent } from "../SagaEvent.ts"
-import type { ObservedExecution, SagaObserver, Watch } from "../SagaObserver.ts"
+import type { ObservedExecution, Parked, SagaObserver, Watch } from "../SagaObserver.ts"
 import { printable } from "../StepPath.ts"
 import type { Recorder } from "./execution.ts"
 import type { AnyEffect, Definition } from "./tree.ts"
@@ -17,12 +17,14 @@ import type { AnyEffect, Definition } from "./tree.ts"
 export class Watched implements ObservedExecution {
   readonly saga: string
   readonly version: number
+  readonly startedAtMillis: number | undefined
   readonly context: Context.Context<never>
   readonly #id: () => string
 
-  constructor(definition: Definition, context: Context.Context<never>, id: () => string) {
+  constructor(definition: Definition, context: Context.Context<never>, id: () => string, startedAtMillis?: number) {
     this.saga = definition.saga
     this.version = definition.version
+    this.startedAtMillis = startedAtMillis
     this.context = context
     this.#id = id
   }
@@ -67,10 +69,23 @@ export class Telling implements Recorder {
   }
 
   record(event: SagaEvent): void {
-    const watches = this.#watches
-    for (let index = 0; index < watches.length; index++) {
+    this.#tell((watch) => watch.onEvent(event))
+  }
+
+  /** No fact tells of these two. */
+  parked(parked: Parked): void {
+    this.#tell((watch) => watch.onParked?.(parked))
+  }
+
+  left(): void {
+    this.#tell((watch) => watch.onLeft?.())
+  }
+
+  #tell(words: (watch: Watch) => void): void {
+    for (let index = 0; index < this.#watches.length; index++) {
+      const watch = this.#watches[index]
       try {
-        watches[index]?.onEvent(event)
+        if (watch !== undefined) words(watch)
       } catch (defect) {
         this.#giveUp(index, defect)
       }
@@ -108,5 +123,8 @@ export class Telling implements Recorder {
 export const quietly = (effect: AnyEffect): Effect.Effect<void> => Effect.asVoid(Effect.exit(effect))
 
 /** Logs what is stuck, with all that stood in the way as one cause: a logger joins several pair by pair. */
-export const logStuck = (error: Stuck["error"]): Effect.Effect<void> =>
-  Effect.logError(error.message, Cause.fromReasons(error.failures.flatMap((failure) => failure.cause.reasons)))
+export const logStuck = (error: Stuck["error"], advice?: string): Effect.Effect<void> =>
+  Effect.logError(
+    advice === undefined ? error.message : `${error.message}. ${advice}`,
+    Cause.fromReasons(error.failures.flatMap((failure) => failure.cause.reasons))
+  )

@@ -31,6 +31,8 @@ export interface Endings<A, E> {
   readonly stuck: (stuck: Stuck, execution: Execution) => Effect.Effect<A, E>
   /** It has left this process and goes on elsewhere, or later. A run without a residence cannot. */
   readonly left?: (execution: Execution) => Effect.Effect<A, E>
+  /** What a person can do about one that is stuck, for the log. */
+  readonly advice?: (reason: StuckReason) => string
 }
 
 /** Runs a saga in the current fiber, from the check of its payload to its last fact. */
@@ -346,9 +348,10 @@ const tell = <A, E>(
 ): Effect.Effect<A, E> => {
   const { recorder, tree } = execution
   const stuck: Stuck = { saga: tree.definition.saga, executionId: execution.id, error }
-  const onStuck = tree.options.onStuck ?? (() => logStuck(error))
+  const log = () => logStuck(error, endings.advice?.(reason))
+  const onStuck = tree.options.onStuck ?? log
   const told = Effect.matchCauseEffect(Effect.suspend(() => effectOf(onStuck(stuck), undefined)), {
-    onFailure: (cause) => quietly(Effect.andThen(logStuck(error), Effect.logError("Its `onStuck` failed", cause))),
+    onFailure: (cause) => quietly(Effect.andThen(log(), Effect.logError("Its `onStuck` failed", cause))),
     onSuccess: () => Effect.void
   })
   const end = Effect.andThen(told, endings.stuck(stuck, execution))

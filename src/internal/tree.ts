@@ -105,8 +105,27 @@ export interface Definition {
   readonly version: number
   readonly payload: Schema.Top
   readonly key: ((payload: unknown) => string) | undefined
+  readonly tags: ((payload: unknown) => Readonly<Record<string, string>>) | undefined
   /** Where a branch stands in its saga, for messages: empty for the saga itself. */
   readonly path: string
+}
+
+/** What an older version wrote at one of its nodes: of what is not said, the same as today's. */
+export interface NodeMigration {
+  /** What the node is called now. */
+  readonly name?: string
+  readonly success?: Schema.Top
+  readonly error?: Schema.Top
+  readonly item?: Schema.Top
+  readonly payload?: Schema.Top
+}
+
+/** How journals of an older version are read. */
+export interface Migration {
+  readonly payload: Schema.Top | undefined
+  readonly output: Schema.Top | undefined
+  /** By the patterns of old paths, with a `*` for the key of each item. */
+  readonly nodes: Readonly<Record<string, NodeMigration>>
 }
 
 /** What holds for the whole of a saga. */
@@ -115,6 +134,8 @@ export interface Options {
   readonly unwindRetry: AnySchedule | undefined
   readonly unwindDeadlineMillis: number | undefined
   readonly onStuck: ((stuck: Stuck) => AnyEffect) | undefined
+  /** By the older version. */
+  readonly migrations: ReadonlyMap<number, Migration>
 }
 
 /** What a saga or a branch returns in place of the record of its results. */
@@ -130,7 +151,8 @@ const noOptions: Options = {
   timeoutMillis: undefined,
   unwindRetry: undefined,
   unwindDeadlineMillis: undefined,
-  onStuck: undefined
+  onStuck: undefined,
+  migrations: new Map()
 }
 
 /** Whether a node ends the part of its saga that can be compensated. */

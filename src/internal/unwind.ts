@@ -230,12 +230,14 @@ const drain = (loop: Unwind): Effect.Effect<void> =>
   })
 
 /** Goes on with a compensation that was started in another process. */
-const resume = (loop: Unwind, { failed }: Past): Effect.Effect<void> =>
+const resume = (loop: Unwind, { before, failed }: Past): Effect.Effect<void> =>
   Effect.gen(function*() {
     let next: NextDelay | undefined
     if (failed.length > 0) {
       next = yield* delays(loop.log.retryAt(loop.index) ?? defaultSchedule)
-      for (const attempt of failed) yield* Effect.exit(next(inputOf(attempt.cause), attempt.atMillis))
+      for (const attempt of failed.slice(before)) {
+        yield* Effect.exit(next(inputOf(attempt.cause), attempt.atMillis))
+      }
     }
     loop.resume(failed.length, next)
     return yield* waitAndDrain(loop, failed.at(-1)?.nextAtMillis ?? 0)

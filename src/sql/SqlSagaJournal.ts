@@ -16,6 +16,7 @@ import { EngineLock } from "./EngineLock.ts"
 import { type Database, liveClock, makeDatabase } from "./internal/database.ts"
 import { foundSchema, knownSchema, migrate, migrationsTable } from "./internal/migrations.ts"
 import { makePostgres } from "./internal/postgres.ts"
+import { prefixOf } from "./internal/prefix.ts"
 import { makeSqlite } from "./internal/sqlite.ts"
 
 /**
@@ -86,15 +87,6 @@ export class SchemaMismatch extends Data.TaggedError("SchemaMismatch")<{
  * @since 0.1.0
  */
 export type OpenError = JournalUnavailable | UnsupportedDialect | SchemaMismatch
-
-const validPrefix = /^[a-z_][a-z0-9_]{0,30}$/
-
-const prefixOf = ({ prefix = "saga_" }: Options): string => {
-  if (validPrefix.test(prefix)) return prefix
-  throw new TypeError(
-    `The names of tables cannot begin with "${prefix}": use lower-case letters, digits and _, at most 31 of them`
-  )
-}
 
 const open = Effect.fnUntraced(function*(timeout: Duration.Duration) {
   const client = yield* SqlClient.SqlClient
@@ -187,7 +179,7 @@ export const make = (options: Options = {}): Effect.Effect<Journal, OpenError, S
  * import { Effect, Layer } from "effect"
  *
  * const Store = SqlSagaJournal.layer.pipe(Layer.provide(NodeSqlite.layer({ filename: ":memory:" })))
- * const program = SagaJournal.use((journal) => journal.list({ limit: 10 })).pipe(Effect.provide(Store))
+ * const program = SagaJournal.use((journal) => journal.count({})).pipe(Effect.provide(Store))
  *
  * await Effect.runPromise(program) // => []
  * ```

@@ -23,7 +23,8 @@ export const executionsStarted: Metric.Counter<number> = counter(
 )
 
 /**
- * Executions that have ended. Labels: `saga`, and `outcome` as `Succeeded`, `Compensated` or `Stuck`.
+ * Executions that have ended, or have become stuck. Labels: `saga`, and `outcome` as `Succeeded`, `Compensated`,
+ * `Abandoned` or `Stuck`. One that a person lets go on counts again when it ends or becomes stuck again.
  *
  * @category metrics
  * @since 0.1.0
@@ -34,7 +35,32 @@ export const executionsEnded: Metric.Counter<number> = counter(
 )
 
 /**
- * How long executions took from their first to their last fact. Labels: `saga`, `outcome`.
+ * Executions that have become stuck, by why: each time one more that waits for a person. Labels: `saga`, and `reason` as
+ * `CompensationFailed`, `StepUncertain`, `PivotUncertain` or `ForwardRecoveryFailed`; or, where an engine has parked it
+ * and no fact says so, `Quarantined`, `Undecodable`, `DefinitionChanged`, `Refused` (the journal will not take a value) or
+ * `Defect` (of the toolkit).
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const executionsStuck: Metric.Counter<number> = counter(
+  "saga_executions_stuck",
+  "Executions of sagas that have become stuck, by reason"
+)
+
+/**
+ * Executions that were compensated but for steps of unknown outcome: each is one more participant to ask. Label: `saga`.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const executionsUncertain: Metric.Counter<number> = counter(
+  "saga_executions_uncertain",
+  "Executions of sagas that were compensated but for steps of unknown outcome"
+)
+
+/**
+ * How long executions took from their first to their last fact, with all that they waited. Labels: `saga`, `outcome`.
  *
  * @category metrics
  * @since 0.1.0
@@ -84,6 +110,15 @@ export const compensationsEnded: Metric.Counter<number> = counter(
  * The series are in the `MetricRegistry` of the run and have its `CurrentMetricAttributes` beside their own. Parts of a
  * nested saga count for the saga that was started.
  *
+ * In an engine each fact counts where it is recorded, in one process: the sum over all processes is right. An execution
+ * that was recorded before an engine ran it counts as started when the first one takes it. What a person skips counts
+ * nowhere, what is tried again counts again when it fails again. A person's `abandon` counts in the engine that was asked,
+ * if the saga runs there.
+ *
+ * **Gotchas**
+ *
+ * A process that dies right behind a commit has not counted it. How many are stuck now is told by `SagaBacklog`.
+ *
  * **Example** (How many executions were compensated)
  *
  * ```ts
@@ -106,17 +141,22 @@ export const compensationsEnded: Metric.Counter<number> = counter(
  * @since 0.1.0
  */
 export const observer: SagaObserver = {
-  observe: ({ context, saga }) => {
+  observe: ({ context, saga, startedAtMillis: before }) => {
     const bySaga = labelled(context, { saga })
     const byOutcome = (outcome: string) => labelled(context, { saga, outcome })
-    let startedAtMillis: number | undefined
+    let startedAtMillis = before
     const ended = (outcome: string, atMillis: number) => {
       const labels = byOutcome(outcome)
       executionsEnded.updateUnsafe(1, labels)
       if (startedAtMillis === undefined) return
       executionDuration.updateUnsafe(Duration.millis(atMillis - startedAtMillis), labels)
     }
+    const stuck = (reason: string, atMillis: number) => {
+      executionsStuck.updateUnsafe(1, labelled(context, { saga, reason }))
+      ended("Stuck", atMillis)
+    }
     return {
+      onParked: ({ atMillis, reason }) => stuck(reason, atMillis),
       onEvent: (event) => {
         switch (event._tag) {
           case "SagaStarted":
@@ -133,9 +173,12 @@ export const observer: SagaObserver = {
           case "SagaSucceeded":
             return ended("Succeeded", event.atMillis)
           case "SagaCompensated":
+            if (event.uncertain.length > 0) executionsUncertain.updateUnsafe(1, bySaga)
             return ended("Compensated", event.atMillis)
           case "SagaStuck":
-            return ended("Stuck", event.atMillis)
+            return stuck(event.reason, event.atMillis)
+          case "SagaAbandoned":
+            return ended("Abandoned", event.atMillis)
         }
       }
     }

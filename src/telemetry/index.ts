@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+export * as SagaBacklog from "./SagaBacklog.ts"
 export * as SagaFacts from "./SagaFacts.ts"
 export * as SagaLogging from "./SagaLogging.ts"
 export * as SagaMetrics from "./SagaMetrics.ts"

@@ -1,6 +1,6 @@
 /** The engine of this package, asked and measured as the peers are: `node durableEngine.ts --database postgres ...`. */
 import { PgClient } from "@effect/sql-pg"
-import { Effect, Layer, ManagedRuntime, Redacted, Schema } from "effect"
+import { Effect, Fiber, Layer, ManagedRuntime, Redacted, Schedule, Schema } from "effect"
 import type { SqlClient, SqlError } from "effect/sql"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -27,15 +27,27 @@ const trip = Saga.make("Trip", { payload: Schema.Struct({ n: Schema.Number }) })
   })
 )
 
+/** Ten pages a second, of one filter after the other. */
+const list = (engine: SagaEngine["Service"]) => {
+  const filters = [{}, { state: "Stuck" }, { saga: "Trip", state: "Running" }, { uncertain: true }, {
+    state: "Succeeded"
+  }] as const
+  let listed = 0
+  const next = Effect.suspend(() => engine.list(filters[listed++ % filters.length]))
+  return Effect.repeat(next, Schedule.fixed("100 millis"))
+}
+
 const run = async (Sql: Layer.Layer<SqlClient.SqlClient, SqlError.SqlError>) => {
   const runtime = ManagedRuntime.make(
     Saga.register(trip).pipe(Layer.provideMerge(SqlSagaEngine.layer), Layer.provide(Sql))
   )
   const engine = await runtime.runPromise(SagaEngine)
+  const listing = asked.listing ? Effect.runFork(list(engine)) : undefined
   await measure("effect-saga", (n) =>
     Effect.runPromise(
       Effect.match(engine.execute(trip, { n }), { onSuccess: () => true, onFailure: () => false })
     ))
+  await listing?.pipe(Fiber.interrupt, Effect.runPromise)
   await runtime.dispose()
 }
 

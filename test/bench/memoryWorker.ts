@@ -80,7 +80,9 @@ const untilAllWait = async (engine: SagaEngine["Service"]) => {
   const deadline = performance.now() + 120_000
   while (performance.now() < deadline) {
     // Only who has left memory has this state.
-    const found = await Effect.runPromise(engine.list({ state: "Waiting", limit: count }))
+    const found = await Effect.runPromise(
+      Effect.map(engine.list({ state: "Waiting", limit: count }), ({ executions }) => executions)
+    )
     if (found.length === count) return
     await sleep(500)
   }

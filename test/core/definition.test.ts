@@ -367,7 +367,7 @@ describe("order", () => {
     [
       "a limit on a branch",
       () => trip.pipe(Saga.when("maybe", () => true, forced((fork: typeof trip) => fork.pipe(Saga.timeout(1))))),
-      "Saga \"Trip\", at \"maybe\": `timeout`, `unwind` and `onStuck` hold for a whole saga: say them outside the branch"
+      "Saga \"Trip\", at \"maybe\": `timeout`, `unwind`, `onStuck` and `migrateFrom` hold for a whole saga: say them outside the branch"
     ]
   ])
 })

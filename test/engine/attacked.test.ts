@@ -201,7 +201,7 @@ faultOn(memory)("a limit that is none is refused by name, and none is a hundred"
       const exit = yield* Effect.exit(engine.list({ limit }))
       assert.include(Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "", "\"limit\"")
     }
-    assert.deepStrictEqual(yield* engine.list({ limit: undefined as never }), [])
+    assert.deepStrictEqual((yield* engine.list({ limit: undefined })).executions, [])
   }))
 
 faultOn(memory)(
@@ -227,3 +227,72 @@ it("what a store says is heard through what its client says", () => {
   const cause = new Error("Query failed", { cause: new Error("value out of range") })
   assert.include(new JournalUnavailable({ operation: "list", cause }).message, "Query failed: value out of range")
 })
+
+faultOn(memory)(
+  "an orElse that has fallen back stays so after a crash, whatever `verify` of its first way did",
+  (store) =>
+    Effect.gen(function*() {
+      const world = new World()
+      const gate = new Gate()
+      const saga = trip.pipe(
+        Saga.orElse(
+          "way",
+          (fork) =>
+            fork.pipe(
+              Saga.step("a", {
+                ...world.knowing({ before: () => Effect.fail("unknown") }),
+                isUncertain: () => true,
+                verify: () => Effect.die(new Error("nobody there"))
+              })
+            ),
+          (fork) => fork.pipe(Saga.step("b", world.step()))
+        ),
+        Saga.step("last", world.step({ before: () => gate.count === 0 ? gate.pass : Effect.void }))
+      )
+      const first = yield* boot(store, [saga])
+      yield* first.engine.start(saga, undefined, id)
+      yield* gate.reached
+      yield* first.kill
+      const next = yield* boot(store, [saga])
+      const outcome = yield* inTime("it ends", next.engine.outcome(saga, "e"))
+      assert.strictEqual(outcome._tag, "Succeeded")
+      assert.deepStrictEqual(world.inPlace("e"), ["way/second/b", "last"])
+    })
+)
+
+for (const name of ["first", "other"] as const) {
+  faultOn(memory)(
+    `a node of the first way that is called "${name}": its verdict counts after a crash`,
+    (store) =>
+      Effect.gen(function*() {
+        const world = new World()
+        const gate = new Gate()
+        const saga = trip.pipe(
+          Saga.orElse(
+            "way",
+            (fork) =>
+              fork.pipe(
+                // The compiler knows a name only when it is written down.
+                Saga.when(name as "first", () => true, (inner) =>
+                  inner.pipe(Saga.parallel((fork) => [
+                    fork.pipe(
+                      Saga.step("held", world.step({ before: () => gate.count === 0 ? gate.pass : Effect.void }))
+                    ),
+                    fork.pipe(Saga.step("fails", world.step({ before: () => Effect.fail("no") })))
+                  ])))
+              ),
+            (fork) => fork.pipe(Saga.step("b", world.step()))
+          )
+        )
+        const first = yield* boot(store, [saga])
+        yield* first.engine.start(saga, undefined, id)
+        yield* gate.reached
+        yield* fact(store.journal, "e", `StepFailed way/first/${name}/fails`)
+        yield* first.kill
+        const next = yield* boot(store, [saga])
+        const outcome = yield* inTime("it ends", next.engine.outcome(saga, "e"))
+        assert.strictEqual(outcome._tag, "Compensated")
+        assert.strictEqual(world.text("e"), "!way/first/" + name + "/fails")
+      })
+  )
+}

@@ -488,7 +488,7 @@ const waiting = (name: string, backend: Backend): void => {
         assert.strictEqual(tagOf(yield* Effect.exit(engine.await(trip, "e"))), "ExecutionNotFound")
         assert.strictEqual(tagOf(yield* Effect.exit(engine.outcome(trip, "e"))), "ExecutionNotFound")
         assert.isTrue(Option.isNone(yield* engine.poll("e")))
-        assert.deepStrictEqual(yield* engine.list(), [])
+        assert.deepStrictEqual((yield* engine.list()).executions, [])
       }))
 
     fault(

@@ -128,7 +128,7 @@ export const suite = (name: string, backend: Backend): void => {
           assert.include(asked.message, "cannot be read")
           const read = yield* Effect.flip(Stream.runCollect(engine.events(saga, "e")))
           assert.strictEqual(read._tag, "ExecutionStuck")
-          assert.strictEqual((yield* engine.list()).length, 1)
+          assert.strictEqual((yield* engine.list()).executions.length, 1)
           assert.deepStrictEqual(yield* engine.execute(saga, undefined, { executionId: "other" }), { a: "a" })
         })
     )
@@ -676,7 +676,7 @@ export const suite = (name: string, backend: Backend): void => {
         assert.deepStrictEqual(yield* inTime("the old one goes on", second.engine.await(one, "e")), { a: "a", b: "b" })
         assert.strictEqual(world.text("e"), "+a +b")
         assert.strictEqual(world.text("f"), "+new")
-        assert.deepStrictEqual((yield* second.engine.list()).map(({ version }) => version), [1, 2])
+        assert.deepStrictEqual((yield* second.engine.list()).executions.map(({ version }) => version), [1, 2])
         yield* world.check
       }))
 
@@ -692,7 +692,7 @@ export const suite = (name: string, backend: Backend): void => {
           const first = yield* boot(store, [other])
           yield* first.engine.start(saga, undefined, { executionId: "new" })
           yield* first.engine.execute(other, undefined, { executionId: "o" })
-          const listed = yield* first.engine.list({ saga: "Trip" })
+          const { executions: listed } = yield* first.engine.list({ saga: "Trip" })
           assert.deepStrictEqual(listed.map(({ executionId, state }) => [executionId, state]), [["e", "Waiting"], [
             "new",
             "Running"
@@ -739,7 +739,10 @@ export const suite = (name: string, backend: Backend): void => {
           yield* state(store.journal, "e", "Waiting")
           yield* eventually("both are in it", Effect.sync(() => gate.count === 2))
           yield* start.kill
-          const parked = Effect.map(store.journal.list({ limit: 10, state: "Stuck" }), (all) => all.length)
+          const parked = Effect.map(
+            store.journal.list({ limit: 10, states: ["Stuck"] }),
+            (all) => all.executions.length
+          )
           while ((yield* parked) < 2 && boots < 20) {
             boots++
             const before = gate.count
@@ -896,7 +899,7 @@ export const suite = (name: string, backend: Backend): void => {
             { concurrency: 200, discard: true }
           )
           const count = (state: "Waiting" | "Succeeded") =>
-            Effect.map(store.journal.list({ limit: 3_000, state }), (all) => all.length)
+            Effect.map(store.journal.list({ limit: 3_000, states: [state] }), (all) => all.executions.length)
           yield* eventually("all wait", Effect.map(count("Waiting"), (all) => all === 2_000), 40_000)
           assert.strictEqual(fired.size, 0)
           yield* TestClock.adjust("1 hour")
@@ -963,7 +966,7 @@ export const suite = (name: string, backend: Backend): void => {
         }
         yield* close
         const next = yield* boot(store, [saga])
-        const listed = yield* next.engine.list()
+        const { executions: listed } = yield* next.engine.list()
         assert.deepStrictEqual(listed.map(({ executionId }) => executionId).sort(), carried.sort())
         for (const executionId of carried) {
           assert.strictEqual(errorOf(yield* Effect.exit(next.engine.await(saga, executionId))), "no")
@@ -998,7 +1001,7 @@ export const suite = (name: string, backend: Backend): void => {
         const { engine } = yield* boot(store, [saga])
         const keys = ["a/b", "a%2Fb", "", "x/a", "😀", "__proto__", "constructor", "'\"\\", "\u202e", "first/a", " "]
         assert.strictEqual(errorOf(yield* inTime("it ends", Effect.exit(engine.execute(saga, keys)))), "no")
-        const [execution] = yield* engine.list()
+        const [execution] = (yield* engine.list()).executions
         assert.deepStrictEqual(world.inPlace(execution!.executionId), [])
         assert.strictEqual(
           world.text(execution!.executionId).split(" ").filter((mark) => mark.startsWith("-")).length,

@@ -24,18 +24,27 @@ const record = (store: StoreService, saga: string) =>
     const data = Option.getOrThrow(yield* store.journal.definition(hash))
     const facts = (yield* store.journal.facts("e", 0)).map(({ data }): unknown => JSON.parse(data))
     const { dueAtMillis, problem, startedAtMillis, state, version } = row
+    const later: Array<NonNullable<Kept["later"]>[number]> = []
+    for (const fact of facts as ReadonlyArray<SagaEvent>) {
+      if (fact._tag !== "SagaMigrated") continue
+      const definition = fact.definition!
+      const kept = yield* store.journal.definition(definition)
+      later.push({ hash: definition, data: Option.getOrThrow(kept), version: fact.to })
+    }
     return {
       saga,
       definition: { hash, data },
+      ...later.length === 0 ? {} : { later },
       row: { version, state, dueAtMillis, startedAtMillis, problem },
       facts
     }
   })
 
 /** Puts a kept journal into a store, as its process left it. */
-const restore = ({ journal }: StoreService, { definition, facts, row, saga }: Kept) =>
+const restore = ({ journal }: StoreService, { definition, facts, later, row, saga }: Kept) =>
   Effect.scoped(Effect.gen(function*() {
     yield* journal.define({ ...definition, saga, version: row.version })
+    for (const other of later ?? []) yield* journal.define({ ...other, saga })
     const lease = yield* journal.acquire({ name: "golden", leaseMillis: 10_000 })
     const { dueAtMillis, problem, startedAtMillis, version } = row
     yield* journal.write(lease, {
@@ -53,6 +62,7 @@ const restore = ({ journal }: StoreService, { definition, facts, row, saga }: Ke
         dueAtMillis: dueAtMillis ?? 0,
         released: true,
         clean: false,
+        uncertain: false,
         signals: 0,
         updatedAtMillis: startedAtMillis,
         problem

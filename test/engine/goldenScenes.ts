@@ -2,11 +2,11 @@
  * The executions whose journals are kept. A scene may be added, and a saga given a new version beside the old one; none
  * is changed or taken away, for the journals that were written with it are read in every later release.
  */
-import { Effect, Exit, Fiber, Option, Schedule, Schema } from "effect"
+import { Effect, Exit, Fiber, Option, Schedule, Schema, SchemaTransformation } from "effect"
 import { Saga } from "effect-saga"
 import { TestClock } from "effect/testing"
 import type { Booted, StoreService } from "./world.ts"
-import { boot, errorOf, fact, Gate, inTime, state, World } from "./world.ts"
+import { boot, errorOf, eventually, fact, Gate, inTime, problem, state, told, World } from "./world.ts"
 
 class Sold extends Schema.TaggedError<Sold>()("Sold", { item: Schema.String, at: Schema.Date }) {}
 
@@ -146,6 +146,60 @@ const committing = (world: World, { at }: Holds) =>
     Saga.retriable("mail", { ...world.action({ after: () => at("mail") }), retry: Schedule.forever })
   )
 
+/** A person has to decide about it twice. */
+const decided = (world: World) =>
+  Saga.make("Decided", { payload: Order }).pipe(
+    Saga.step("begin", world.step()),
+    Saga.step("maybe", { ...world.step({ after: () => Effect.die(new Error("cut")) }), whenUncertain: "stuck" }),
+    Saga.step("locked", { ...world.step({ undo: () => Effect.fail("locked") }), compensationRetry: once }),
+    Saga.check("no", world.fails())
+  )
+
+/** Version 1 of what has other names, and other results, by now. */
+const unmoved = (world: World) =>
+  Saga.make("Moved", { payload: Order }).pipe(
+    Saga.step("begin", world.step()),
+    Saga.forEach("lines", {
+      item: Schema.String,
+      items: ({ payload }) => payload.lines.map(({ item }) => item),
+      key: (item) => item,
+      each: (fork) => fork.pipe(Saga.step("pick", { ...world.step(), success: Schema.String }))
+    }),
+    Saga.sleep("rest", "1 day")
+  )
+
+const Picked = Schema.Struct({ by: Schema.String })
+const picked = Schema.String.pipe(
+  Schema.decodeTo(
+    Picked,
+    SchemaTransformation.transform({ decode: (by) => ({ by }), encode: ({ by }) => by })
+  )
+)
+
+const moved = (world: World, { at }: Holds) =>
+  Saga.make("Moved", { payload: Order, version: 2 }).pipe(
+    Saga.step("begin", world.step()),
+    Saga.forEach("rows", {
+      item: Schema.String,
+      items: () => [],
+      key: (item) => item,
+      each: (fork) =>
+        fork.pipe(Saga.step("take", {
+          success: Picked,
+          action: () => Effect.succeed({ by: "nobody" }),
+          compensation: ({ by }, _, { actionKey, executionId }) =>
+            Effect.sync(() => world.mark(executionId, `-${by}:${actionKey}`))
+        }))
+    }),
+    Saga.sleep("rest", "1 day"),
+    Saga.step("end", {
+      ...world.step(),
+      action: (_, context) => Effect.andThen(at("end"), world.step().action(_, context))
+    }),
+    Saga.check("no", world.fails()),
+    Saga.migrateFrom(1, { steps: { lines: { name: "rows" }, "lines/*/pick": { name: "take", success: picked } } })
+  )
+
 export type GoldenSaga = Saga.Saga<typeof Order.Type, any, any, any, any, never>
 
 /** The sagas by name, as a process of today has them. */
@@ -156,7 +210,9 @@ export const sagasOf = (world: World, holds: Holds): ReadonlyMap<string, GoldenS
     ["Stuck", stuck(world)],
     ["Uncertain", uncertain(world)],
     ["Limited", limited(world)],
-    ["Committing", committing(world, holds)]
+    ["Committing", committing(world, holds)],
+    ["Decided", decided(world)],
+    ["Moved", moved(world, holds)]
   ])
 
 interface Scene {
@@ -195,6 +251,21 @@ const overNight: Scene["play"] = (booted, saga, store, gate) =>
     yield* state(store.journal, "e", "Waiting")
     yield* TestClock.adjust("1 day")
   })
+
+const by = { actor: "ann", comment: "the \"ticket\" 7/ä" }
+
+/** Decides in a process that does not have the saga, when its own is gone. */
+const byOther = (
+  { kill }: Booted,
+  store: StoreService,
+  decide: (engine: Booted["engine"]) => Effect.Effect<void, unknown>
+) =>
+  Effect.scoped(Effect.gen(function*() {
+    yield* kill
+    const other = yield* boot(store, [])
+    yield* decide(other.engine)
+    yield* other.kill
+  }))
 
 export const scenes: Readonly<Record<string, Scene>> = {
   "succeeded": {
@@ -250,6 +321,57 @@ export const scenes: Readonly<Record<string, Scene>> = {
         }
         yield* booted.kill
       })
+  },
+  "skipped and retried": {
+    saga: "Decided",
+    play: (booted, saga, store) =>
+      Effect.gen(function*() {
+        yield* begin(booted, saga)
+        yield* state(store.journal, "e", "Stuck")
+        yield* booted.engine.skip("e", "maybe", "maybe", by)
+        yield* eventually("stuck again", Effect.map(problem(store.journal, "e"), (why) => why.includes("locked")))
+        yield* booted.engine.retry("e", by)
+        const isThird = Effect.map(told(store.journal, "e"), (all) =>
+          all.filter((one) => one === "SagaStuck").length === 3)
+        yield* eventually("stuck once more", isThird)
+        yield* byOther(booted, store, (engine) =>
+          engine.skip("e", "locked", undefined, by))
+      })
+  },
+  "given up": {
+    saga: "Decided",
+    play: (booted, saga, store) =>
+      Effect.gen(function*() {
+        yield* begin(booted, saga)
+        yield* state(store.journal, "e", "Stuck")
+        yield* byOther(booted, store, (engine) => engine.compensate("e", by))
+      })
+  },
+  "taken on by version 2": {
+    saga: "Moved",
+    hold: "end",
+    play: (booted, saga, store, gate) =>
+      Effect.scoped(Effect.gen(function*() {
+        yield* booted.kill
+        const older: GoldenSaga = unmoved(new World())
+        const first = yield* boot(store, [older])
+        yield* begin(first, older)
+        yield* state(store.journal, "e", "Waiting")
+        yield* first.close
+        yield* TestClock.adjust("1 day")
+        const second = yield* boot(store, [saga])
+        yield* gate.reached
+        yield* second.kill
+      }))
+  },
+  "abandoned": {
+    saga: "Decided",
+    play: (booted, saga, store) =>
+      Effect.gen(function*() {
+        yield* begin(booted, saga)
+        yield* state(store.journal, "e", "Stuck")
+        yield* booted.engine.abandon("e", by)
+      })
   }
 }
 
@@ -257,6 +379,8 @@ export const scenes: Readonly<Record<string, Scene>> = {
 export interface Kept {
   readonly saga: string
   readonly definition: { readonly hash: string; readonly data: string }
+  /** Those of versions that have taken it on. */
+  readonly later?: ReadonlyArray<{ readonly hash: string; readonly data: string; readonly version: number }>
   readonly row: {
     readonly version: number
     readonly state: string

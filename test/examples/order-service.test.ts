@@ -131,7 +131,7 @@ const world = Effect.gen(function*() {
   yield* Effect.forEach(orders.keys(), (id) => Effect.exit(engine.await(fulfil, id, { onStuck: "fail" })), {
     concurrency: "unbounded"
   })
-  const executions = yield* SagaJournal.use((journal) => journal.list({ limit: 100 }))
+  const { executions } = yield* SagaJournal.use((journal) => journal.list({ limit: 100 }))
   const books = yield* Books
   return { refusals, executions, calls: yield* books.calls, postings: yield* books.postings }
 }).pipe(Effect.provide(Service))

@@ -1,7 +1,6 @@
 /** What a journal promises to who only reads, and about the text that it keeps. */
 import { assert } from "@effect/vitest"
 import { Effect, Option, Result } from "effect"
-import type { Journal } from "effect-saga/SagaJournal"
 import { describe } from "vitest"
 import type { PromiseTest } from "./promise.ts"
 import {
@@ -50,52 +49,6 @@ export const reading = (test: PromiseTest): void => {
         assert.deepStrictEqual(yield* journal.settled([]), [])
       }))
 
-    test("pages go through all executions by age, without a gap and without a repetition", (journal) =>
-      Effect.gen(function*() {
-        const lease = yield* acquire(journal)
-        // Three start at a time.
-        const starts = Array.from(
-          { length: 20 },
-          (_, index) => start(`id-${(index * 7) % 20}`, { startedAtMillis: Math.floor(index / 3) })
-        )
-        yield* journal.write(lease, starting(...starts))
-        const expected = [...starts].sort((a, b) =>
-          a.startedAtMillis - b.startedAtMillis || (a.executionId < b.executionId ? -1 : 1)
-        ).map(({ executionId }) => executionId)
-        const seen: Array<string> = []
-        let after: { readonly startedAtMillis: number; readonly executionId: string } | undefined
-        while (true) {
-          const listed = yield* journal.list({ limit: 3, after })
-          if (listed.length === 0) break
-          assert.isAtMost(listed.length, 3)
-          seen.push(...listed.map(({ executionId }) => executionId))
-          after = listed.at(-1)
-        }
-        assert.deepStrictEqual(seen, expected)
-      }))
-
-    test("a list is of one saga, or of one state, or of both", (journal) =>
-      Effect.gen(function*() {
-        const lease = yield* acquire(journal)
-        for (const saga of ["A", "B"]) {
-          for (const state of ["Running", "Stuck", "Succeeded", "Waiting"] as const) {
-            const id = `${saga}-${state}`
-            yield* journal.write(lease, { ...starting(start(id, { saga })), updates: [update(id, state)] })
-          }
-        }
-        const list = (options: Partial<Parameters<Journal["list"]>[0]>) =>
-          Effect.map(journal.list({ limit: 100, ...options }), (rows) => rows.map(({ executionId }) => executionId))
-        assert.deepStrictEqual(yield* list({ saga: "A" }), ["A-Running", "A-Stuck", "A-Succeeded", "A-Waiting"])
-        for (const state of ["Running", "Stuck", "Succeeded", "Waiting"] as const) {
-          assert.deepStrictEqual(yield* list({ state }), [`A-${state}`, `B-${state}`])
-          assert.deepStrictEqual(yield* list({ state, saga: "B" }), [`B-${state}`])
-          const after = { startedAtMillis: 1_000, executionId: `A-${state}` }
-          assert.deepStrictEqual(yield* list({ state, after }), [`B-${state}`])
-        }
-        assert.deepStrictEqual(yield* list({ saga: "C" }), [])
-        assert.deepStrictEqual(yield* list({ state: "Abandoned" }), [])
-      }))
-
     test("a definition is kept as it was first given", (journal) =>
       Effect.gen(function*() {
         assert.deepStrictEqual(yield* journal.definition("h"), Option.none())
@@ -129,12 +82,20 @@ export const reading = (test: PromiseTest): void => {
           const saga = { saga: text, version: 1 }
           yield* journal.define({ hash: text, ...saga, data })
           yield* journal.write(lease, {
-            ...waiting(1e14, start(text, { ...saga, definition: text }), start("beside")),
+            ...waiting(
+              1e14,
+              start(text, { ...saga, definition: text, tags: { [text]: text, other: "1" } }),
+              start("beside", { tags: { [text]: "other", other: text } })
+            ),
             facts: [fact(text, 0, data), fact(text, 1, data), fact("beside", 0)]
           })
           assert.isTrue(yield* journal.send({ executionId: text, kind: text, data }))
           const [claimed] = yield* claimAll(journal, lease, { sagas: [saga], nowMillis: 0 })
           assert.deepStrictEqual(claimed!.execution, Option.getOrThrow(yield* journal.find(text)))
+          assert.deepStrictEqual(Object.entries(claimed!.execution.tags).sort(), [["other", "1"], [text, text]].sort())
+          for (const tags of [{ [text]: text }, { other: "1", [text]: text }]) {
+            assert.deepStrictEqual((yield* journal.list({ limit: 10, tags })).executions, [claimed!.execution])
+          }
           assert.deepStrictEqual(claimed!.facts, [fact(text, 0, data), fact(text, 1, data)])
           assert.deepStrictEqual(claimed!.signals.map(({ executionId, kind }) => [executionId, kind]), [[text, text]])
           assert.strictEqual(claimed!.signals[0]!.data, data)
@@ -146,7 +107,9 @@ export const reading = (test: PromiseTest): void => {
           assert.deepStrictEqual(yield* journal.write(lease, answer), committed)
           const [settled] = yield* journal.settled([text])
           assert.deepStrictEqual([settled?.executionId, settled?.problem], [text, text])
-          assert.deepStrictEqual(yield* journal.list({ limit: 10, saga: text, state: "Stuck" }), [settled!])
+          const listed = yield* journal.list({ limit: 10, saga: text, states: ["Stuck"], idPrefix: text })
+          assert.deepStrictEqual(listed, { executions: [settled!], next: undefined })
+          assert.deepStrictEqual((yield* journal.history(text)).map(({ data }) => data), [data, data, "{}"])
           assert.deepStrictEqual(yield* journal.definition(text), Option.some(data))
           assert.deepStrictEqual(yield* journal.write(lease, starting(start(text))), missing(text))
         }))
@@ -171,6 +134,32 @@ export const reading = (test: PromiseTest): void => {
             assert.deepStrictEqual(yield* journal.settled([text]), [])
             assert.isFalse(yield* journal.send({ executionId: text, kind: "Event", data: "{}" }))
           }
+        }))
+
+      test(`a tag with ${what} is carried or refused, and what is found by it has it`, (journal) =>
+        Effect.gen(function*() {
+          const lease = yield* acquire(journal)
+          yield* journal.write(lease, starting(start("plain", { tags: { a: "a\uFFFD", "a\uFFFD": "a" } })))
+          for (const tags of [{ a: text }, { [text]: "a" }]) {
+            const id = `by ${JSON.stringify(tags)}`
+            const written = yield* Effect.result(journal.write(lease, starting(start(id, { tags }))))
+            const { executions } = yield* journal.list({ limit: 10, tags })
+            if (Result.isFailure(written)) assert.strictEqual(written.failure._tag, "BatchRefused")
+            const expected = Result.isFailure(written) ? [] : [id]
+            assert.deepStrictEqual(executions.map(({ executionId }) => executionId), expected)
+          }
+        }))
+
+      test(`nothing is found by ${what}`, (journal) =>
+        Effect.gen(function*() {
+          const lease = yield* acquire(journal)
+          yield* journal.write(lease, starting(start("a\uFFFD"), start("a\uFFFDb"), start("a")))
+          for (const filter of [{ saga: text }, { idPrefix: text }, { tags: { a: text } }, { tags: { [text]: "a" } }]) {
+            assert.deepStrictEqual(yield* journal.list({ limit: 10, ...filter }), { executions: [], next: undefined })
+          }
+          assert.deepStrictEqual(yield* journal.count({ saga: text }), [])
+          assert.deepStrictEqual(yield* journal.history(text), [])
+          assert.deepStrictEqual(yield* journal.remove([text]), [])
         }))
     }
 

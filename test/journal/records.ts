@@ -3,9 +3,12 @@ import { Effect } from "effect"
 import type {
   Batch,
   Claimed,
+  ExecutionRecord,
   ExecutionState,
   FactRecord,
   Journal,
+  ListOptions,
+  Page,
   StartRecord,
   UpdateRecord
 } from "effect-saga/SagaJournal"
@@ -42,6 +45,7 @@ export const update = (
   dueAtMillis: null,
   released: true,
   clean: true,
+  uncertain: null,
   signals: 0,
   updatedAtMillis: 2_000,
   problem: null,
@@ -84,6 +88,21 @@ export const claimAll = (
   lease: Parameters<Journal["claim"]>[0],
   fields: Partial<Parameters<Journal["claim"]>[1]> = {}
 ) => journal.claim(lease, { sagas: [kind], nowMillis: 1e15, limit: 1_000, suspects: false, ...fields })
+
+/** All executions of a list, page by page, and how many they were on each page. */
+export const listAll = (journal: Journal, options: ListOptions) =>
+  Effect.gen(function*() {
+    const executions: Array<ExecutionRecord> = []
+    const sizes: Array<number> = []
+    let after = options.after
+    do {
+      const page: Page = yield* journal.list({ ...options, after })
+      executions.push(...page.executions)
+      sizes.push(page.executions.length)
+      after = page.next
+    } while (after !== undefined)
+    return { ids: executions.map(({ executionId }) => executionId), executions, sizes }
+  })
 
 export const idsOf = (claimed: ReadonlyArray<Claimed>): ReadonlyArray<string> =>
   claimed.map(({ execution }) => execution.executionId)

@@ -4,7 +4,9 @@ import { Effect, type Layer } from "effect"
 import { SagaJournal } from "effect-saga/SagaJournal"
 import { describe } from "vitest"
 import { claiming } from "./claiming.ts"
+import { keeping } from "./keeping.ts"
 import { leases } from "./leases.ts"
+import { listing } from "./listing.ts"
 import type { PromiseTest } from "./promise.ts"
 import { reading } from "./reading.ts"
 import { writing } from "./writing.ts"
@@ -24,4 +26,6 @@ export const suite = (name: string, { layer, noticesDeath }: Backend) =>
     leases(test, noticesDeath)
     claiming(test)
     reading(test)
+    listing(test)
+    keeping(test)
   })

@@ -1,7 +1,7 @@
 /** What a journal promises to who starts executions and writes their facts. */
 import { assert } from "@effect/vitest"
 import { Effect, Option } from "effect"
-import type { Lease } from "effect-saga/SagaJournal"
+import type { Claimed, Lease } from "effect-saga/SagaJournal"
 import { describe } from "vitest"
 import type { PromiseTest } from "./promise.ts"
 import {
@@ -38,7 +38,9 @@ export const writing = (test: PromiseTest): void => {
             dueAtMillis: 0,
             startedAtMillis: 12_345,
             updatedAtMillis: 12_345,
-            problem: null
+            problem: null,
+            uncertain: false,
+            tags: {}
           })
         )
         assert.deepStrictEqual(yield* journal.facts("one", 0), facts)
@@ -84,6 +86,24 @@ export const writing = (test: PromiseTest): void => {
         assert.strictEqual(claimed!.execution.state, "Running")
         assert.strictEqual(claimed!.execution.updatedAtMillis, 3_000)
         assert.isFalse(claimed!.clean)
+      }))
+
+    test("a start carries what it can be found by, and that a step of it is uncertain", (journal) =>
+      Effect.gen(function*() {
+        const lease = yield* acquire(journal)
+        const tags = { tenant: "acme", region: "eu" }
+        const one = { ...starting(start("one", { tags })), updates: [update("one", "Stuck", { uncertain: true })] }
+        assert.deepStrictEqual(yield* journal.write(lease, one), committed)
+        const found = Option.getOrThrow(yield* journal.find("one"))
+        assert.deepStrictEqual([found.tags, found.uncertain], [tags, true])
+        assert.deepStrictEqual(yield* journal.settled(["one"]), [found])
+        // Who comes later with the same id changes nothing in them.
+        const other = starting(start("one", { tags: { tenant: "other" } }), start("two", { tags: {} }))
+        assert.deepStrictEqual(yield* journal.write(lease, other), missing("one"))
+        assert.deepStrictEqual(yield* journal.write(lease, other), missing("one"))
+        assert.deepStrictEqual(yield* journal.find("one"), Option.some(found))
+        assert.deepStrictEqual((yield* journal.list({ limit: 9, tags: { tenant: "other" } })).executions, [])
+        assert.deepStrictEqual(Option.getOrThrow(yield* journal.find("two")).tags, {})
       }))
 
     test("of a hundred starts of one id at once one is written", (journal) =>
@@ -192,6 +212,46 @@ export const writing = (test: PromiseTest): void => {
         )
         const found = Option.getOrThrow(yield* journal.find("one"))
         assert.deepStrictEqual([found.state, found.problem], ["Stuck", "no"])
+      }))
+
+    test("what an update leaves as it was stays as it was", (journal) =>
+      Effect.gen(function*() {
+        const lease = yield* acquire(journal)
+        const ids = ["first", "second", "third"]
+        // Not clean and uncertain, by a batch of their own or the one that started them; or neither, as all begin.
+        yield* journal.write(lease, starting(start("first")))
+        const isBad = { clean: false, uncertain: true, dueAtMillis: 1 }
+        yield* journal.write(lease, batch({ updates: [update("first", "Waiting", isBad)] }))
+        yield* journal.write(lease, { ...starting(start("second")), updates: [update("second", "Waiting", isBad)] })
+        const isLeft = { clean: null, uncertain: null, dueAtMillis: 1 }
+        yield* journal.write(lease, { ...starting(start("third")), updates: [update("third", "Waiting", isLeft)] })
+        const what = (claimed: ReadonlyArray<Claimed>) =>
+          [...claimed].sort((a, b) => a.execution.executionId < b.execution.executionId ? -1 : 1).map((
+            { clean, execution }
+          ) => [execution.executionId, clean, execution.uncertain])
+        const expected = [["first", false, true], ["second", false, true], ["third", true, false]]
+        assert.deepStrictEqual(what(yield* claimAll(journal, lease)), expected)
+        yield* journal.write(lease, batch({ updates: ids.map((id) => update(id, "Waiting", isLeft)) }))
+        assert.deepStrictEqual(what(yield* claimAll(journal, lease)), expected)
+        // Of several the last one counts, and what that leaves the one before it.
+        const isGood = { clean: true, uncertain: false, released: false }
+        const updates = ids.flatMap((id) => [update(id, "Running", isGood), update(id, "Waiting", isLeft)])
+        yield* journal.write(lease, batch({ facts: ids.map((id) => fact(id, 1)), updates }))
+        const uncertain = yield* Effect.forEach(ids, (id) => journal.find(id))
+        assert.deepStrictEqual(uncertain.map((row) => Option.getOrThrow(row).uncertain), [false, false, false])
+      }))
+
+    test("of an execution that is not there nothing is written, and who wanted to change it is told", (journal) =>
+      Effect.gen(function*() {
+        const lease = yield* acquire(journal)
+        yield* journal.write(lease, starting(start("there")))
+        const late = batch({
+          facts: [fact("nobody", 3), fact("there", 1), fact("nobody", 4)],
+          updates: [update("nobody", "Running")]
+        })
+        assert.deepStrictEqual(yield* journal.write(lease, late), missing("nobody"))
+        assert.deepStrictEqual(yield* contents(journal, "nobody"), [[Option.none(), []]])
+        assert.strictEqual((yield* journal.facts("there", 0)).length, 2)
       }))
 
     test("without facts only who owns an execution changes it", (journal) =>

@@ -153,7 +153,9 @@ describe("a batch and a takeover", () => {
       assert.strictEqual(yield* taker.takeOver(other), 200)
       const claimed = yield* claimAll(taker, other)
       assert.strictEqual(claimed.filter(({ takeovers }) => takeovers === 1).length, 700)
-      assert.deepStrictEqual(yield* scene.sql`SELECT id FROM saga_leases`.values, [[BigInt(other.id)]])
+      assert.deepStrictEqual(yield* scene.sql`SELECT id FROM saga_leases WHERE NOT returned`.values, [[
+        BigInt(other.id)
+      ]])
     }))
 })
 
@@ -379,7 +381,7 @@ describe("the tables", () => {
       const both = Effect.all([build, build], { concurrency: 2, discard: true })
       yield* scene.against("LOCK TABLE saga_migrations IN ACCESS EXCLUSIVE MODE", both, 2)
       assert.strictEqual((yield* scene.sql`SELECT 1 FROM saga_migrations`).length, 1)
-      assert.strictEqual((yield* (yield* scene.journal()).list({ limit: 1 })).length, 0)
+      assert.deepStrictEqual((yield* (yield* scene.journal()).list({ limit: 1 })).executions, [])
     }))
 
   race("of a newer release are refused", (scene) =>

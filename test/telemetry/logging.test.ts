@@ -105,8 +105,8 @@ describe("the lines of an execution", () => {
       yield* runFor(10, log.watch(Saga.run(saga, undefined)))
       assert.deepStrictEqual(log.texts.slice(3), [
         `Warn: Saga "Pay": try 1 of a compensation has failed, another one follows`,
-        `Error: Saga "Pay": a compensation has failed to its last try`,
-        `Error: Saga "Pay" is stuck (CompensationFailed): a person has to look at what is open`
+        `Warn: Saga "Pay": a compensation has failed to its last try`,
+        `Debug: Saga "Pay" is stuck (CompensationFailed): a person has to look at what is open`
       ])
       assert.deepStrictEqual(log.lines.at(-1)?.annotations["saga.open"], ["card"])
     }))
@@ -117,7 +117,7 @@ describe("the lines of an execution", () => {
       const saga = pay.pipe(Saga.step("card", { ...charge, action: () => Effect.die("lost") }))
       yield* Effect.exit(log.watch(Saga.run(saga, undefined)))
       const uncertain = log.lines.find(({ text }) => text.includes("unknown ("))
-      assert.strictEqual(uncertain?.text, `Warn: Saga "Pay": whether a step took place is unknown (Died)`)
+      assert.strictEqual(uncertain?.text, `Info: Saga "Pay": whether a step took place is unknown (Died)`)
       assert.deepInclude(uncertain?.annotations, { "saga.path": "card", "saga.whenUncertain": "report" })
       const compensated = log.lines.find(({ text }) => text.endsWith("was compensated"))
       assert.deepStrictEqual(compensated?.annotations["saga.uncertain"], ["card"])

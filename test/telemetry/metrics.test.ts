@@ -64,6 +64,7 @@ describe("what is counted", () => {
         "saga_execution_duration{outcome=Stuck, saga=Pay, time_unit=milliseconds} 1 of 0",
         "saga_executions_ended{outcome=Stuck, saga=Pay} 1",
         "saga_executions_started{saga=Pay} 1",
+        "saga_executions_stuck{reason=CompensationFailed, saga=Pay} 1",
         "saga_steps_uncertain{saga=Pay} 1"
       ])
     }))

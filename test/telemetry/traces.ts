@@ -5,9 +5,16 @@ import { SagaTracing } from "effect-saga/telemetry"
 
 export class Traces {
   readonly spans: Array<Tracer.NativeSpan> = []
+  /** How often a span was ended. */
+  ends = 0
   readonly tracer = Tracer.make({
     span: (options) => {
       const span = new Tracer.NativeSpan(options)
+      const end = span.end.bind(span)
+      span.end = (endTime, exit) => {
+        this.ends++
+        end(endTime, exit)
+      }
       this.spans.push(span)
       return span
     }

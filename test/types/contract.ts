@@ -1,6 +1,6 @@
 /** What the types compute, node by node: results, errors, services. Compiled, never run. */
 import type { Context, Option } from "effect"
-import { Effect, Schedule, Schema } from "effect"
+import { Effect, Schedule, Schema, SchemaTransformation } from "effect"
 import { Saga } from "effect-saga"
 import type { Declined, MailDown, Order, Receipt } from "./order.ts"
 import { Mail, Payments, placeOrder, Shop, SoldOut } from "./order.ts"
@@ -202,6 +202,41 @@ export const given = start.pipe(
   Saga.sleep("pause", ({ third }) => third),
   Saga.output(Schema.String, ({ first, second, third }) => first + second + third)
 )
+
+// ------------------------------------------------------------------------------------------- what a saga is called
+
+export const called = Saga.make("Called", {
+  payload: Schema.Struct({ at: Schema.DateFromString, tenant: Schema.String }),
+  key: (payload) => {
+    const it: Equal<typeof payload, { readonly at: Date; readonly tenant: string }> = true
+    return String(it)
+  },
+  tags: (payload) => {
+    const it: Equal<typeof payload, { readonly at: Date; readonly tenant: string }> = true
+    return { tenant: payload.tenant, it: String(it) }
+  },
+  version: 2
+})
+declare const readonlyTags: Readonly<Record<string, string>>
+export const calledByGiven = Saga.make("Given", { payload: Schema.Void, tags: () => readonlyTags })
+
+// ------------------------------------------------------------------------------------------- migrations
+
+const sku = Schema.Struct({ sku: Schema.String })
+export const moved = Saga.make("Moved", { payload: sku, version: 4 }).pipe(
+  Saga.migrateFrom(1),
+  Saga.step("hold", { success: Schema.String, action: () => Effect.succeed("1"), compensation: () => Effect.void }),
+  Saga.migrateFrom(2, {
+    payload: Schema.String.pipe(
+      Schema.decodeTo(sku, SchemaTransformation.transform({ decode: (sku) => ({ sku }), encode: ({ sku }) => sku }))
+    ),
+    steps: { reserve: { name: "hold", success: Schema.NumberFromString }, "lines/*/pick": { name: "take" } }
+  }),
+  Saga.output(Schema.Number, () => 1),
+  Saga.migrateFrom(3, { output: Schema.NumberFromString })
+)
+const runMoved = () => Saga.run(moved, { sku: "tea" })
+export const movedResult: Equal<Effect.Success<ReturnType<typeof runMoved>>, number> = true
 
 // ------------------------------------------------------------------------------------------- inline
 

@@ -20,6 +20,8 @@ const signOf = ({ ending, kind }: Track): readonly [sign: string, color: keyof t
       return ["▸", "blue"]
     case "Succeeded":
       return kind === "compensation" ? ["↶", "blue"] : ["✓", "green"]
+    case "ByHand":
+      return [kind === "compensation" ? "↶" : "✓", "yellow"]
     case "Cut":
       return ["-", "dim"]
     case "Failed":

@@ -11,17 +11,18 @@ import type { StepPath } from "../../StepPath.ts"
 
 type StuckReason = Extract<SagaEvent, { readonly _tag: "SagaStuck" }>["reason"]
 
-/** How a track ended. `Running`: it has not; `Cut`: a sleep that others ended. */
+/** How a track ended. `Running`: it has not; `Cut`: others ended it; `ByHand`: a person has said that it is done. */
 export type Ending =
   | { readonly _tag: "Running" }
-  | { readonly _tag: "Succeeded" }
+  | { readonly _tag: "Succeeded"; readonly keptFrom?: string | undefined }
+  | { readonly _tag: "ByHand" }
   | { readonly _tag: "Cut" }
   | { readonly _tag: "Failed"; readonly cause: Cause.Cause<unknown> }
   | {
     readonly _tag: "Uncertain"
     readonly cause: Cause.Cause<unknown>
     readonly reason: UncertainReason
-    readonly reported: boolean
+    readonly whenUncertain: "report" | "compensate" | "stuck"
   }
   | { readonly _tag: "Decided"; readonly decision: string }
 
@@ -54,9 +55,44 @@ export interface Run {
   /** In the order in which they began. */
   readonly tracks: ReadonlyArray<Track>
   readonly state: SagaState.SagaState
+  /** Its first fact, when it does an execution again. */
+  readonly rerun: Fact<"SagaStarted"> & { readonly rerunOf: string } | undefined
+  /** What persons and programs have decided about it, and how many milliseconds after its start. */
+  readonly decisions: ReadonlyArray<{ readonly fact: DecisionFact; readonly millis: number }>
+  /** Why it was stuck the last time. */
   readonly stuckReason: StuckReason | undefined
   /** The first fact that does not fit to those before it. Nothing from there on is in the tracks. */
   readonly mismatch: SagaState.HistoryMismatch | undefined
+}
+
+type Fact<Tag extends SagaEvent["_tag"]> = Extract<SagaEvent, { readonly _tag: Tag }>
+
+/** What was decided about an execution, and not by it. */
+export type DecisionFact = Fact<
+  | "RetryRequested"
+  | "StepSkipped"
+  | "CompensationSkipped"
+  | "UnwindRequested"
+  | "SagaAbandoned"
+  | "CancelRequested"
+  | "CancelRefused"
+  | "SagaMigrated"
+>
+
+const isDecision = (fact: SagaEvent): fact is DecisionFact => {
+  switch (fact._tag) {
+    case "RetryRequested":
+    case "StepSkipped":
+    case "CompensationSkipped":
+    case "UnwindRequested":
+    case "SagaAbandoned":
+    case "CancelRequested":
+    case "CancelRefused":
+    case "SagaMigrated":
+      return true
+    default:
+      return false
+  }
 }
 
 /** When a fact was seen: where on the axis, and by the clock. */
@@ -88,6 +124,31 @@ class Growing {
     this.attempts = attempts
   }
 
+  /** Whether it has ended in a way that is left to a person. */
+  get isOpen(): boolean {
+    const { ending } = this
+    return ending._tag === "Failed" || ending._tag === "Uncertain" && ending.whenUncertain === "stuck"
+  }
+
+  /** It has waited for a person. */
+  #waited(): void {
+    if (this.ended !== undefined) this.stretches.push({ from: this.ended.at, waits: true })
+  }
+
+  /** It goes on. */
+  again({ at }: Moment): void {
+    this.#waited()
+    this.stretches.push({ from: at, waits: false })
+    this.ended = undefined
+    this.ending = { _tag: "Running" }
+  }
+
+  /** A person has said that it is done. */
+  settle(moment: Moment): void {
+    this.#waited()
+    this.end(moment, { _tag: "ByHand" }, this.attempts)
+  }
+
   /** As it stands at the end of the facts. */
   toTrack(last: Moment): Track {
     const { attempts, begun, ending, kind, path, stretches } = this
@@ -109,6 +170,8 @@ class Growing {
 class Tracks {
   readonly all: Array<Growing> = []
   readonly #latest = new Map<StepPath, Growing>()
+  /** Which paths an execution that is stuck has left open. */
+  #open: ReadonlyArray<StepPath> = []
 
   begin(kind: Track["kind"], path: StepPath, moment: Moment): Growing {
     const track = new Growing(kind, path, moment)
@@ -142,6 +205,8 @@ class Tracks {
         break
       }
       case "StepSucceeded":
+        end(fact.path, { _tag: "Succeeded", keptFrom: fact.keptFrom }, fact.attempts)
+        break
       case "CompensationSucceeded":
         end(fact.path, { _tag: "Succeeded" }, fact.attempts)
         break
@@ -154,7 +219,7 @@ class Tracks {
         break
       case "StepUncertain": {
         const { attempts, cause, path, reason, whenUncertain } = fact
-        end(path, { _tag: "Uncertain", cause, reason, reported: whenUncertain === "report" }, attempts)
+        end(path, { _tag: "Uncertain", cause, reason, whenUncertain }, attempts)
         break
       }
       case "BranchChosen":
@@ -173,7 +238,24 @@ class Tracks {
         this.cut(fact.scope === "" ? "" : `${fact.scope}/first/`, moment)
         break
       case "SagaStuck":
+        this.#open = fact.open
         this.cut("", moment)
+        break
+      case "RetryRequested":
+        for (const track of this.#takeOpen()) track.again(moment)
+        break
+      case "UnwindRequested":
+        for (const track of this.#takeOpen()) {
+          if (track.ending._tag !== "Uncertain") track.again(moment)
+          else track.ending = { ...track.ending, whenUncertain: "report" }
+        }
+        break
+      case "StepSkipped":
+      case "CompensationSkipped":
+        this.#latest.get(fact.path)?.settle(moment)
+        break
+      case "SagaAbandoned":
+        for (const track of this.all) if (track.ended === undefined) track.end(moment, { _tag: "Cut" }, track.attempts)
         break
     }
   }
@@ -184,6 +266,16 @@ class Tracks {
       const open = track.kind === "sleep" && track.ended === undefined
       if (open && track.path.startsWith(prefix)) track.end(moment, { _tag: "Cut" })
     }
+  }
+
+  /** What waits for a person, from now on no more. */
+  #takeOpen(): ReadonlyArray<Growing> {
+    const open = this.#open
+    this.#open = []
+    return open.flatMap((path) => {
+      const track = this.#latest.get(path)
+      return track?.isOpen === true ? [track] : []
+    })
   }
 }
 
@@ -200,9 +292,15 @@ const folded = (events: Iterable<SagaEvent>) => {
   return { facts, state, mismatch: undefined }
 }
 
+/** What a rerun has kept took place before it: no fact counts as older than its start. */
+const keptUntil = (first: SagaEvent | undefined): number =>
+  first?._tag === "SagaStarted" && first.rerunOf !== undefined ? first.atMillis : Number.NEGATIVE_INFINITY
+
 /** Reads the facts of one execution. */
 export const runOf = (events: Iterable<SagaEvent>): Run => {
-  const { facts, mismatch, state } = folded(events)
+  const { facts: given, mismatch, state } = folded(events)
+  const [first] = given
+  const facts = given.map((fact) => ({ ...fact, atMillis: Math.max(fact.atMillis, keptUntil(first)) }))
   const start = facts.reduce((least, { atMillis }) => Math.min(least, atMillis), Infinity)
   const millis = facts.reduce((most, { atMillis }) => Math.max(most, atMillis - start), 0)
   const axis: Axis = millis > 0 ? { unit: "millis", length: millis } : { unit: "facts", length: facts.length }
@@ -211,13 +309,16 @@ export const runOf = (events: Iterable<SagaEvent>): Run => {
     const { atMillis } = fact
     tracks.add(fact, { at: axis.unit === "millis" ? atMillis - start : number, atMillis }, axis.unit)
   }
-  const last = facts.at(-1)
   return {
     axis,
     millis,
     tracks: tracks.all.map((track) => track.toTrack({ at: axis.length, atMillis: start + millis })),
     state,
-    stuckReason: last?._tag === "SagaStuck" ? last.reason : undefined,
+    rerun: first?._tag === "SagaStarted" && first.rerunOf !== undefined
+      ? { ...first, rerunOf: first.rerunOf }
+      : undefined,
+    decisions: facts.flatMap((fact) => isDecision(fact) ? [{ fact, millis: fact.atMillis - start }] : []),
+    stuckReason: facts.flatMap((fact) => fact._tag === "SagaStuck" ? [fact.reason] : []).at(-1),
     mismatch
   }
 }

@@ -7,9 +7,10 @@ import * as Formatter from "effect/Formatter"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
 import type { UncertainReason } from "../../Saga.ts"
+import type { By } from "../../SagaEvent.ts"
 import type { StepPath } from "../../StepPath.ts"
 import { timeOf, visible } from "./text.ts"
-import type { Ending, Run, Track } from "./track.ts"
+import type { DecisionFact, Ending, Run, Track } from "./track.ts"
 
 const reasons: { readonly [Reason in UncertainReason]: string } = {
   Interrupted: "interrupted",
@@ -58,7 +59,9 @@ export const noteOf = (track: Track): string => {
     case "Running":
       return track.kind === "sleep" ? "sleeping" : track.stretches.at(-1)!.waits ? "waits to try again" : "running"
     case "Succeeded":
-      return attemptsOf(track).join("")
+      return ending.keptFrom === undefined ? attemptsOf(track).join("") : `kept from ${visible(ending.keptFrom)}`
+    case "ByHand":
+      return [...attemptsOf(track), `${track.kind === "compensation" ? "undone" : "done"} by hand`].join(", ")
     case "Cut":
       return "cut"
     case "Failed":
@@ -87,17 +90,19 @@ export const titleOf = ({ millis, state, stuckReason }: Run): string => {
       return `${name} succeeded after ${time}`
     case "Compensated":
       return `${name} was compensated after ${time}`
+    case "Abandoned":
+      return `${name} was abandoned after ${time}`
     case "Stuck":
       return `${name} is stuck after ${time}: ${stuckReasons[stuckReason!]}`
   }
 }
 
 export interface Remark {
-  readonly label: "cause" | "also" | "uncertain" | "open" | "mismatch"
+  readonly label: "rerun of" | "cause" | "also" | "uncertain" | "decided" | "migrated" | "open" | "left" | "mismatch"
   readonly text: string
 }
 
-/** Why it failed, what is unknown, what is left for a person. */
+/** Why it failed, what is unknown, what was decided about it, what is left for a person. */
 export const remarksOf = (run: Run): ReadonlyArray<Remark> => {
   const { mismatch, state } = run
   const failed = run.tracks.flatMap(({ ending, kind, path }) =>
@@ -111,6 +116,9 @@ export const remarksOf = (run: Run): ReadonlyArray<Remark> => {
   const remark = (label: Remark["label"], path: StepPath | undefined, text: string) => {
     remarks.push({ label, text: path === undefined ? text : `${visible(path)}: ${text}` })
   }
+  if (run.rerun !== undefined) {
+    remark("rerun of", undefined, visible(run.rerun.rerunOf) + byText(run.rerun))
+  }
   if (cause !== undefined) remark("cause", culprit?.path, causeText(cause))
   for (const step of failed) {
     if (step !== culprit && !isReported(step)) remark("also", step.path, causeText(step.cause))
@@ -119,8 +127,13 @@ export const remarksOf = (run: Run): ReadonlyArray<Remark> => {
     const why = step === culprit ? reasons[step.reason] : causeText(step.cause)
     remark("uncertain", step.path, `${why}; ask its participant whether it took place`)
   }
-  if (state.status === "Stuck") {
-    for (const path of state.open) remark("open", path, openText(run, path, path === culprit?.path))
+  for (const { fact, millis } of run.decisions) {
+    const label = fact._tag === "SagaMigrated" ? "migrated" : "decided"
+    remark(label, undefined, `after ${timeOf(millis)}, ${decisionText(fact)}`)
+  }
+  if (state.status === "Stuck" || state.status === "Abandoned") {
+    const label = state.status === "Stuck" ? "open" : "left"
+    for (const path of state.open) remark(label, path, openText(run, path, path === culprit?.path))
   }
   if (mismatch !== undefined) {
     remark("mismatch", undefined, `${visible(mismatch.message)}; nothing from there on is shown`)
@@ -131,7 +144,32 @@ export const remarksOf = (run: Run): ReadonlyArray<Remark> => {
 type Uncertain = Extract<Ending, { readonly _tag: "Uncertain" }>
 
 const isReported = <E extends Ending>(ending: E): ending is Extract<E, Uncertain> =>
-  ending._tag === "Uncertain" && ending.reported
+  ending._tag === "Uncertain" && ending.whenUncertain === "report"
+
+/** Who, and why. */
+const byText = ({ actor, comment }: { readonly [Field in keyof By]?: string | undefined }): string =>
+  (actor === undefined ? "" : ` by ${visible(actor)}`) + (comment === undefined ? "" : `: ${visible(comment)}`)
+
+/** What was decided, in the words of the engine. */
+const decisionText = (fact: DecisionFact): string => {
+  switch (fact._tag) {
+    case "RetryRequested":
+      return `retry${byText(fact)}`
+    case "StepSkipped":
+    case "CompensationSkipped":
+      return `skip of ${visible(fact.path)}${byText(fact)}`
+    case "UnwindRequested":
+      return `compensate${byText(fact)}`
+    case "SagaAbandoned":
+      return `abandon${byText(fact)}`
+    case "CancelRequested":
+      return `cancel${byText(fact)}`
+    case "CancelRefused":
+      return `cancel, too late${byText(fact)}`
+    case "SagaMigrated":
+      return `from version ${fact.from} to ${fact.to}`
+  }
+}
 
 /** What is known of a path that needs a person. `told`: why its action failed is said already. */
 const openText = ({ state }: Run, path: StepPath, told: boolean): string => {

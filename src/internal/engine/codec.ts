@@ -4,15 +4,17 @@
  */
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import { hasProperty } from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as ExecutionError from "../../ExecutionError.ts"
 import * as SagaError from "../../SagaError.ts"
+import type { By } from "../../SagaEvent.ts"
 import { SagaEvent } from "../../SagaEvent.ts"
 import type { SagaDefinition } from "../../SagaValue.ts"
 import type { StepPath } from "../../StepPath.ts"
-import { nodeAt } from "../paths.ts"
-import type { Node, SagaTree } from "../tree.ts"
+import type { Schemas } from "./schemas.ts"
 
 /** The longest text of one value, in characters of JSON. */
 export const maxLength = 1_048_576
@@ -181,52 +183,68 @@ class Undecodable {
   }
 }
 
-// ------------------------------------------------------------------------------------------- schemas by place
-
-const results = new WeakMap<SagaTree, Schema.Top>()
-
-/** The schema of what a saga or a branch returns. */
-const resultOf = (tree: SagaTree): Schema.Top => {
-  if (tree.output !== undefined) return tree.output.success
-  let schema = results.get(tree)
-  if (schema === undefined) {
-    schema = Schema.Struct(Object.fromEntries(tree.nodes.flatMap(resultsOf)))
-    results.set(tree, schema)
-  }
-  return schema
-}
-
-const resultsOf = (node: Node): ReadonlyArray<readonly [name: string, schema: Schema.Top]> => {
-  switch (node._tag) {
-    case "Step":
-      return [[node.name, node.success ?? Schema.Undefined]]
-    case "Sleep":
-      return []
-    case "Parallel":
-      return node.branches.flatMap((branch) => branch.nodes.flatMap(resultsOf))
-    case "ForEach":
-      return [[node.name, Schema.Array(resultOf(node.each))]]
-    case "Choice":
-      return [[
-        node.name,
-        node.kind === "when"
-          ? Schema.UndefinedOr(resultOf(node.cases.get("then")!))
-          : Schema.Union(Array.from(node.cases, ([tag, tree]) => Schema.TaggedStruct(tag, { value: resultOf(tree) })))
-      ]]
-    case "Nested":
-      return [[node.name, resultOf(node.saga)]]
-    case "OrElse":
-      // The longer record first: a record without a field would pass for one that has it.
-      return [[
-        node.name,
-        Schema.Union(
-          [node.first, node.second].sort((a, b) => b.names.length - a.names.length).map(resultOf)
-        )
-      ]]
-  }
-}
+// ------------------------------------------------------------------------------------------- facts
 
 const events = Schema.decodeUnknownExit(Schema.toCodecJson(SagaEvent))
+
+/** What stands in a row in place of a fact or a signal: what a cipher made of it. */
+export const writeSealed = (sealed: string): string => JSON.stringify({ sealed })
+
+/** What a cipher made of a text; undefined where the text is in the clear. */
+export const readSealed = (text: string): string | undefined =>
+  text.startsWith(`{"sealed":`) ? Option.getOrUndefined(Exit.getSuccess(decodeSealed(text)))?.sealed : undefined
+
+const decodeSealed = Schema.decodeUnknownExit(Schema.fromJsonString(Schema.Struct({ sealed: Schema.String })))
+
+/** In place of a text that could not be opened, why not. */
+export const writeUnopened = (problem: string): string => JSON.stringify({ unopened: problem })
+
+/** Why what was read is not what was written, in words; undefined where it is. */
+const unopened = (json: unknown): string | undefined =>
+  hasProperty(json, "unopened")
+    ? String(json.unopened)
+    : hasProperty(json, "sealed")
+    ? "it is sealed, and this engine has no cipher. Give it the `JournalCipher` that the journal was written with"
+    : undefined
+
+/** A fact whose values stay as they are encoded, of whatever saga it is; or in words why the text holds none. */
+export const readLoosely = (text: string): Result.Result<SagaEvent, string> => {
+  try {
+    const json: unknown = JSON.parse(text)
+    const closed = unopened(json)
+    if (closed !== undefined) return Result.fail(closed)
+    const fact = events(json)
+    return Exit.isSuccess(fact) ? Result.succeed(fact.value) : Result.fail(issueOf(fact.cause))
+  } catch (problem) {
+    return Result.fail(String(problem))
+  }
+}
+
+/** A fact without the values of its saga: for who has no schema that says which of them are secret. Our errors stay. */
+export const withoutValues = (event: SagaEvent): SagaEvent => ({
+  ...event,
+  ..."payload" in event ? { payload: redacted } : {},
+  ..."result" in event ? { result: redacted } : {},
+  ..."items" in event ? { items: event.items.map(() => redacted) } : {},
+  ..."cause" in event ? { cause: Cause.map(event.cause, (error) => hasProperty(error, ownKey) ? error : redacted) } : {}
+})
+
+const redacted = "<redacted>"
+
+/** The text of a fact without values that need a schema. */
+export const writeLoosely = (event: SagaEvent): string => JSON.stringify(event)
+
+/** Who has sent a signal and why, as far as it says so. */
+export const readBy = (text: string): Partial<By> => {
+  const by = Exit.getSuccess(decodeBy(text))
+  return by._tag === "Some" ? by.value : {}
+}
+
+const decodeBy = Schema.decodeUnknownExit(
+  Schema.fromJsonString(
+    Schema.Struct({ actor: Schema.optionalKey(Schema.String), comment: Schema.optionalKey(Schema.String) })
+  )
+)
 
 /** The definition that an engine has kept. Nobody else writes there. */
 export const readDefinition = (text: string): SagaDefinition => JSON.parse(text) as SagaDefinition
@@ -234,39 +252,48 @@ export const readDefinition = (text: string): SagaDefinition => JSON.parse(text)
 /** Whether two values are the same to a schema. */
 export const equivalent = (schema: Schema.Top, a: unknown, b: unknown): boolean => coderOf(schema).equivalent(a, b)
 
-/** The facts of one saga as text and back. */
+/** The facts of one version of a saga as text and back. */
 export class Codec {
-  readonly tree: SagaTree
+  readonly #schemas: Schemas
+  /** Whether there may be secrets in them. */
+  readonly #sealed: boolean
+  /** What reads them, in words. */
+  readonly #reader: string
 
-  constructor(tree: SagaTree) {
-    this.tree = tree
+  constructor(schemas: Schemas, sealed: boolean, reader = "today's schema") {
+    this.#schemas = schemas
+    this.#sealed = sealed
+    this.#reader = reader
   }
 
   /** The text of a fact whose values have been admitted. */
   encode(event: SagaEvent): string {
     switch (event._tag) {
       case "SagaStarted":
-        return JSON.stringify({ ...event, payload: this.#write(this.tree.definition.payload, event.payload) })
-      case "StepSucceeded": {
-        const schema = this.#success(event.path)
+        return JSON.stringify({ ...event, payload: this.#write(this.#schemas.payload, event.payload) })
+      case "StepSucceeded":
+      case "StepSkipped": {
+        const schema = this.#schemas.success(event.path)
         return JSON.stringify({ ...event, result: schema === undefined ? null : this.#write(schema, event.result) })
       }
       case "ItemsListed": {
-        const node = nodeAt(this.tree, event.path)
-        const items = node?._tag === "ForEach" ? event.items.map((item) => this.#write(node.item, item)) : event.items
+        const schema = this.#schemas.item(event.path)
+        const items = schema === undefined ? event.items : event.items.map((item) => this.#write(schema, item))
         return JSON.stringify({ ...event, items })
       }
       case "NestedStarted": {
-        const node = nodeAt(this.tree, event.path)
-        const schema = node?._tag === "Nested" ? node.saga.definition.payload : Schema.Unknown
+        const schema = this.#schemas.nested(event.path) ?? Schema.Unknown
         return JSON.stringify({ ...event, payload: this.#write(schema, event.payload) })
       }
       case "SagaSucceeded":
-        return JSON.stringify({ ...event, result: this.#write(resultOf(this.tree), event.result) })
+        return JSON.stringify({ ...event, result: this.#write(this.#schemas.output, event.result) })
       case "StepAttemptFailed":
       case "StepFailed":
       case "StepUncertain":
-        return JSON.stringify({ ...event, cause: encodeCause(event.cause, event.path, this.#error(event.path)) })
+        return JSON.stringify({
+          ...event,
+          cause: encodeCause(event.cause, event.path, this.#schemas.error(event.path))
+        })
       case "CompensationAttemptFailed":
       case "CompensationFailed":
         // The errors of a compensation have no schema: what is kept of them is what a log would say.
@@ -274,7 +301,7 @@ export class Codec {
       case "FellBack":
       case "UnwindStarted": {
         const path = event.failed ?? ""
-        return JSON.stringify({ ...event, cause: encodeCause(event.cause, path, this.#error(path)) })
+        return JSON.stringify({ ...event, cause: encodeCause(event.cause, path, this.#schemas.error(path)) })
       }
       default:
         return JSON.stringify(event)
@@ -286,15 +313,36 @@ export class Codec {
     let what = "a fact"
     try {
       const json: unknown = JSON.parse(text)
+      const closed = unopened(json)
+      if (closed !== undefined) return Result.fail(closed)
       const shape = events(json)
       if (Exit.isFailure(shape)) return Result.fail(issueOf(shape.cause))
-      const event = shape.value
+      const event = this.#sealed && this.#isStrange(shape.value) ? withoutValues(shape.value) : shape.value
       what = `${event._tag}${"path" in event ? ` of "${event.path}"` : ""}`
       return Result.succeed(this.#read(event))
     } catch (problem) {
       const issue = problem instanceof Undecodable ? problem.what : String(problem)
-      return Result.fail(`${what} cannot be read by today's schema: ${issue}`)
+      return Result.fail(`${what} cannot be read by ${this.#reader}: ${issue}`)
     }
+  }
+
+  /** The result of a step that a person gives in its encoded form, or in words why it is none. */
+  resultOf(path: StepPath, json: unknown): Result.Result<unknown, string> {
+    const schema = this.#schemas.success(path)
+    if (schema === undefined) {
+      return json === undefined || json === null
+        ? Result.succeed(undefined)
+        : Result.fail("the step has no result: leave the value out")
+    }
+    const decoded = coderOf(schema).decode(json)
+    if (Exit.isFailure(decoded)) return Result.fail(issueOf(decoded.cause))
+    return Result.map(roundTrip(schema, decoded.value), ({ value }) => value)
+  }
+
+  /** A payload that a person gives in its encoded form, or in words why it is none. */
+  payloadOf(json: unknown): Result.Result<unknown, string> {
+    const decoded = coderOf(this.#schemas.payload).decode(json)
+    return Exit.isSuccess(decoded) ? Result.succeed(decoded.value) : Result.fail(issueOf(decoded.cause))
   }
 
   /** A fact as everybody else will read it: errors are what their schemas make of them. */
@@ -305,48 +353,54 @@ export class Codec {
   #read(event: SagaEvent): SagaEvent {
     switch (event._tag) {
       case "SagaStarted":
-        return { ...event, payload: this.#decode(this.tree.definition.payload, event.payload) }
-      case "StepSucceeded": {
-        const schema = this.#success(event.path)
+        return { ...event, payload: this.#decode(this.#schemas.payload, event.payload) }
+      case "StepSucceeded":
+      case "StepSkipped": {
+        const schema = this.#schemas.success(event.path)
         return { ...event, result: schema === undefined ? undefined : this.#decode(schema, event.result) }
       }
       case "ItemsListed": {
-        const node = nodeAt(this.tree, event.path)
-        return node?._tag === "ForEach"
-          ? { ...event, items: event.items.map((item) => this.#decode(node.item, item)) }
-          : event
+        const schema = this.#schemas.item(event.path)
+        return schema === undefined ? event : { ...event, items: event.items.map((item) => this.#decode(schema, item)) }
       }
       case "NestedStarted": {
-        const node = nodeAt(this.tree, event.path)
-        return node?._tag === "Nested"
-          ? { ...event, payload: this.#decode(node.saga.definition.payload, event.payload) }
-          : event
+        const schema = this.#schemas.nested(event.path)
+        return schema === undefined ? event : { ...event, payload: this.#decode(schema, event.payload) }
       }
       case "SagaSucceeded":
-        return { ...event, result: this.#decode(resultOf(this.tree), event.result) }
+        return { ...event, result: this.#decode(this.#schemas.output, event.result) }
       case "StepAttemptFailed":
       case "StepFailed":
       case "StepUncertain":
-        return { ...event, cause: decodeCause(event.cause, this.#error(event.path)) }
+        return { ...event, cause: decodeCause(event.cause, this.#schemas.error(event.path)) }
       case "CompensationAttemptFailed":
       case "CompensationFailed":
         return { ...event, cause: decodeCause(event.cause, undefined) }
       case "FellBack":
       case "UnwindStarted":
-        return { ...event, cause: decodeCause(event.cause, this.#error(event.failed ?? "")) }
+        return { ...event, cause: decodeCause(event.cause, this.#schemas.error(event.failed ?? "")) }
       default:
         return event
     }
   }
 
-  #success(path: StepPath): Schema.Top | undefined {
-    const node = nodeAt(this.tree, path)
-    return node?._tag === "Step" ? node.success : undefined
-  }
-
-  #error(path: StepPath): Schema.Top | undefined {
-    const node = nodeAt(this.tree, path)
-    return node?._tag === "Step" ? node.error : undefined
+  /** Whether today's saga has no schema for what a fact holds: there was another node at its path. */
+  #isStrange(event: SagaEvent): boolean {
+    switch (event._tag) {
+      case "ItemsListed":
+        return this.#schemas.item(event.path) === undefined
+      case "NestedStarted":
+        return this.#schemas.nested(event.path) === undefined
+      case "StepAttemptFailed":
+      case "StepFailed":
+      case "StepUncertain":
+        return this.#schemas.error(event.path) === undefined
+      case "FellBack":
+      case "UnwindStarted":
+        return this.#schemas.error(event.failed ?? "") === undefined
+      default:
+        return false
+    }
   }
 
   #write(schema: Schema.Top, value: unknown): unknown {

@@ -2,6 +2,7 @@
  * The engine: which executions run here, when they come and when they leave. It holds the lease, claims what is due, gives
  * back what waits, and looks from time to time what others wrote. What callers ask is answered elsewhere.
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -12,17 +13,36 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
-import type { Claimed, Journal, JournalLocked, Lease, StartRecord, UpdateRecord } from "../../Journal.ts"
+import type {
+  Claimed,
+  ExecutionRecord,
+  Journal,
+  JournalLocked,
+  Lease,
+  StartRecord,
+  UpdateRecord
+} from "../../Journal.ts"
 import { JournalUnavailable } from "../../Journal.ts"
+import type { SagaEvent } from "../../SagaEvent.ts"
+import { printable } from "../../StepPath.ts"
+import type { Telling } from "../recorder.ts"
 import { quietly } from "../recorder.ts"
 import type { SagaTree } from "../tree.ts"
 import { onClock } from "../wait.ts"
+import { reasonOf } from "./advice.ts"
+import { Alarm } from "./alarm.ts"
+import type { Fate } from "./committer.ts"
 import { Committer } from "./committer.ts"
+import { problemOf } from "./journalRecorder.ts"
+import { isUntouched, startOf, watchingOf } from "./observed.ts"
+import { runnerOf } from "./reading.ts"
 import type { Registered } from "./registry.ts"
 import { Registry } from "./registry.ts"
 import type { Departure, Entrance, Trace } from "./resident.ts"
 import { Resident } from "./resident.ts"
 import { read } from "./returning.ts"
+import type { Cipher } from "./sealed.ts"
+import { sealedWith } from "./sealed.ts"
 import { Watches } from "./watches.ts"
 
 /** How an engine behaves, times in milliseconds. */
@@ -34,20 +54,34 @@ export interface Settings {
   readonly concurrency: number
   readonly evictAfterMillis: number
   readonly quarantineAfter: number
+  /** Is told of each execution that becomes stuck here. */
+  readonly onStuck: ((execution: ExecutionRecord) => Effect.Effect<void>) | undefined
 }
 
 /** How many executions are claimed at once. */
 const page = 100
 
+/** At which of its looks an engine asks whether what runs here was abandoned elsewhere. */
+const looksForAbandoned = 20
+
 /** How long an engine waits for what ignores its interruption when it closes. */
 const abandonMillis = 1_000
+
+/** How long what older versions have started is left alone after a newer one was registered: they may be next. */
+const settleMillis = 250
+
+/** How long an execution is left to others that a newer version has taken on. */
+const othersMillis = 5_000
 
 /** How long what has been cut gets at least, to say that it has ended. */
 const cutMillis = 100
 
 /** The engine of one process, or of one of its tests. */
 export class Engine {
+  /** What it writes to and reads from. */
   readonly journal: Journal
+  /** The same without the cipher between, if there is one: what is secret stays sealed. */
+  readonly store: Journal
   readonly settings: Settings
   readonly watches = new Watches()
   readonly residents = new Map<string, Resident>()
@@ -55,6 +89,7 @@ export class Engine {
   readonly registry: Registry
   /** The clock of the outside world: leases and looking what others wrote go by it, whatever the clock of the sagas is. */
   readonly live: Clock.Clock = Clock.Clock.defaultValue()
+  readonly #alarm: Alarm
   readonly #due = Latch.makeUnsafe(false)
   readonly #leaseScope: Scope.Closeable
   #lease: Lease
@@ -62,28 +97,44 @@ export class Engine {
   #suspect: Resident | undefined
   #closing = false
 
-  constructor(journal: Journal, settings: Settings, lease: Lease, leaseScope: Scope.Closeable) {
-    this.journal = journal
+  constructor(
+    store: Journal,
+    cipher: Cipher | undefined,
+    settings: Settings,
+    lease: Lease,
+    leaseScope: Scope.Closeable
+  ) {
+    this.store = store
+    this.journal = cipher === undefined ? store : sealedWith(cipher, store)
     this.settings = settings
     this.#lease = lease
     this.#leaseScope = leaseScope
-    this.registry = new Registry(journal)
-    this.committer = new Committer(journal, lease, this.live, (lost) => this.#renewed(lost))
+    this.registry = new Registry(this.journal, cipher !== undefined)
+    this.committer = new Committer(this.journal, lease, this.live, (lost) => this.#renewed(lost))
+    this.#alarm = new Alarm(settings.onStuck, (executionId) => this.patiently(this.journal.find(executionId)))
   }
 
   // ------------------------------------------------------------------------------------------- lifecycle
 
-  /** Opens an engine, which closes with the scope. */
-  static open(journal: Journal, settings: Settings): Effect.Effect<Engine, JournalLocked, Scope.Scope> {
+  /** Opens an engine, which closes with the scope. What it writes goes through the cipher, if there is one. */
+  static open(
+    journal: Journal,
+    cipher: Cipher | undefined,
+    settings: Settings
+  ): Effect.Effect<Engine, JournalLocked, Scope.Scope> {
     return Effect.gen(function*() {
       const live = Clock.Clock.defaultValue()
       const leaseScope = yield* Scope.make()
       const lease = yield* acquire(journal, settings, live, leaseScope)
-      const engine = new Engine(journal, settings, lease, leaseScope)
+      const engine = new Engine(journal, cipher, settings, lease, leaseScope)
       const start = (fibers: ReadonlyArray<Effect.Effect<void>>) =>
         Effect.forEach(fibers, (fiber) => Effect.forkDetach(fiber, { startImmediately: true }))
       yield* engine.patiently(journal.takeOver(lease))
-      const keeping = yield* start([engine.committer.run, ...journal.shared ? [engine.#heartbeat] : []])
+      const keeping = yield* start([
+        engine.committer.run,
+        engine.#alarm.run,
+        ...journal.shared ? [engine.#heartbeat] : []
+      ])
       const coming = yield* start([engine.#untilDue, ...journal.shared ? [engine.#lookAround] : []])
       yield* Effect.addFinalizer(() => engine.#close(coming, keeping))
       return engine
@@ -106,6 +157,7 @@ export class Engine {
         Effect.timeout(this.journal.end(this.#lease), abandonMillis).pipe((end) => onClock(this.live, end))
       )
       yield* Scope.close(this.#leaseScope, Exit.void)
+      yield* this.#alarm.close(this.live, this.settings.graceMillis)
     })
   }
 
@@ -154,20 +206,31 @@ export class Engine {
       const registered = yield* this.registry.admit(tree, yield* Effect.context<never>())
       yield* this.patiently(this.registry.define(registered))
       yield* Effect.acquireRelease(
-        Effect.flatMap(this.registry.add(registered), () => Effect.sync(() => this.poke())),
+        Effect.flatMap(this.registry.enter(registered), () => Effect.sync(() => this.poke())),
         () => {
-          this.registry.delete(registered)
+          this.registry.leave(registered)
           return this.#dismiss(
             Array.from(this.residents.values()).filter((resident) => resident.registered === registered)
           )
         }
       )
+      if (registered.migrations.size > 0) yield* Effect.forkScoped(this.#takeOn(registered))
+    })
+  }
+
+  /** Goes on with what older versions have started, as soon as all that are to be here can be. */
+  #takeOn(registered: Registered): Effect.Effect<void> {
+    const millis = Math.min(settleMillis, this.settings.pollMillis)
+    const settled = millis === 0 ? Effect.void : onClock(this.live, Effect.sleep(millis))
+    return Effect.map(settled, () => {
+      this.registry.takeOn(registered)
+      this.poke()
     })
   }
 
   /** Whether a saga that is started now runs here at once. */
   hasRoom(registered: Registered): boolean {
-    return this.registry.find(registered.definition) === registered && !this.#closing
+    return this.registry.exact(registered.definition) === registered && !this.#closing
       && this.residents.size < this.settings.concurrency
   }
 
@@ -187,9 +250,12 @@ export class Engine {
       start,
       trace,
       facts: [],
+      count: 0,
       history: undefined,
       signals: [],
-      signalCount: 0
+      signalCount: 0,
+      untold: false,
+      migration: undefined
     })
   }
 
@@ -259,18 +325,27 @@ export class Engine {
   #come(claimed: Claimed): Effect.Effect<Resident | undefined> {
     return Effect.gen({ self: this }, function*() {
       const { execution, takeovers } = claimed
-      const registered = this.registry.find(execution)
-      // It was taken away since: the next engine that has it goes on.
-      if (registered === undefined) return this.#giveBack(claimed)
+      const registered = runnerOf(this.registry, execution, claimed.facts)
+      if (registered === undefined) {
+        // Its saga was taken away since: the next engine that has it goes on. Or a newer one has it, which is not here.
+        const isNewer = this.registry.find(execution) !== undefined
+        return this.#giveBack(claimed, isNewer ? (yield* Clock.currentTimeMillis) + othersMillis : undefined)
+      }
       if (takeovers > this.settings.quarantineAfter) {
         return yield* this.#park(
           claimed,
+          registered,
           `Quarantined: ${takeovers} engines in a row have died with it and left no new fact`
         )
       }
-      const returning = yield* read(claimed, registered, (hash) => this.patiently(this.journal.definition(hash)))
-      if (Result.isFailure(returning)) return yield* this.#park(claimed, returning.failure)
-      const { facts, history, started } = returning.success
+      const reading = read(claimed, registered, (hash) => this.patiently(this.journal.definition(hash)))
+      // Whatever is wrong with one execution must not end the fiber that takes in all of them.
+      const returning = yield* Effect.catchCause(
+        reading,
+        (cause) => Effect.succeed(Result.fail(`Defect: ${Cause.pretty(cause)}`))
+      )
+      if (Result.isFailure(returning)) return yield* this.#park(claimed, registered, returning.failure)
+      const { count, facts, history, migration, started } = returning.success
       return yield* this.#admit({
         registered,
         executionId: execution.executionId,
@@ -278,29 +353,47 @@ export class Engine {
         start: undefined,
         trace: started.trace,
         facts,
+        count,
         history,
         signals: claimed.signals,
-        signalCount: claimed.signalCount
+        signalCount: claimed.signalCount,
+        untold: takeovers === 0 && isUntouched(facts),
+        migration
       })
     })
   }
 
   /** Leaves an execution to a person. */
-  #park(claimed: Claimed, problem: string): Effect.Effect<undefined> {
-    const { executionId } = claimed.execution
+  #park(claimed: Claimed, registered: Registered, problem: string): Effect.Effect<undefined> {
+    const { execution: { executionId }, facts } = claimed
     const update = { ...seenOf(claimed), state: "Stuck", dueAtMillis: null, problem } as const
-    return Effect.as(
-      Effect.andThen(
-        Effect.logError(`Execution "${executionId}" is stuck. ${problem}`),
-        Effect.callback<void>((resume) => this.#release(executionId, update, () => resume(Effect.void)))
-      ),
-      undefined
+    return Effect.callback<undefined>((resume) =>
+      this.#release(executionId, update, (fate) => {
+        const observers = fate._tag === "Written"
+          ? watchingOf(registered, executionId, startOf(registered, facts))
+          : undefined
+        if (fate._tag === "Written") this.#parked(executionId, registered, observers, problem, Cause.empty)
+        resume(Effect.undefined)
+      })
     )
   }
 
-  #giveBack(claimed: Claimed): undefined {
-    const { executionId, state } = claimed.execution
-    this.#release(executionId, { ...seenOf(claimed), state, dueAtMillis: 0, problem: null })
+  #parked(
+    executionId: string,
+    registered: Registered,
+    observers: Telling | undefined,
+    problem: string,
+    cause: Cause.Cause<unknown>
+  ): void {
+    const parked = { atMillis: registered.clock.currentTimeMillisUnsafe(), reason: reasonOf(problem), problem }
+    this.#alarm.parked({ executionId, registered, observers, parked, cause })
+  }
+
+  /** Leaves an execution to others, who may have it at once unless it is said when. */
+  #giveBack(claimed: Claimed, dueAtMillis: number | undefined): undefined {
+    const { executionId, state: was } = claimed.execution
+    const state = was === "Running" && dueAtMillis !== undefined ? "Waiting" : was
+    this.#release(executionId, { ...seenOf(claimed), state, dueAtMillis: dueAtMillis ?? 0, problem: null })
     return undefined
   }
 
@@ -308,18 +401,29 @@ export class Engine {
   #release(
     executionId: string,
     update: Pick<UpdateRecord, "state" | "dueAtMillis" | "clean" | "signals" | "problem">,
-    done: () => void = () => {}
+    done: (fate: Fate) => void = () => {}
   ): void {
     const updatedAtMillis = this.live.currentTimeMillisUnsafe()
     this.committer.add({
       executionId,
       facts: [],
-      update: { executionId, released: true, updatedAtMillis, ...update },
-      settled: () => {
+      update: { executionId, released: true, uncertain: null, updatedAtMillis, ...update },
+      settled: (fate) => {
         this.watches.wake(executionId)
-        done()
+        done(fate)
       }
     })
+  }
+
+  /** Tells the observers what a person has decided about an execution, where its saga runs here. */
+  decided(execution: ExecutionRecord, first: SagaEvent | undefined, fact: SagaEvent): Effect.Effect<void> {
+    const { executionId } = execution
+    const registered = this.registry.find(execution)
+    if (registered === undefined) return Effect.void
+    const started = first?._tag === "SagaStarted" ? first : undefined
+    const observers = this.residents.get(executionId)?.observers ?? watchingOf(registered, executionId, started)
+    observers?.record(fact)
+    return observers?.commit() ?? Effect.void
   }
 
   // ------------------------------------------------------------------------------------------- leaving
@@ -329,18 +433,31 @@ export class Engine {
     const full = this.residents.size >= this.settings.concurrency
     if (this.residents.get(executionId) === resident) this.residents.delete(executionId)
     if (departure._tag === "Left") this.#expect(departure.dueAtMillis)
-    if (departure._tag === "Broken") this.#broken(executionId, departure.problem)
-    if (departure._tag === "Gone" && departure.fate?._tag === "Refused") {
-      this.#broken(executionId, departure.fate.cause.message)
-    }
+    const last = departure._tag === "Stuck" ? resident.recorder.ending.at(-1) : undefined
+    if (last?._tag === "SagaStuck") this.#alarm.stuck(executionId, problemOf(last))
+    if (departure._tag === "Broken") {
+      this.#broken(resident, `Defect: ${Cause.pretty(departure.cause)}`, departure.cause)
+    } else if (departure._tag === "Gone" && departure.fate?._tag === "Refused") {
+      const { cause } = departure.fate
+      this.#broken(resident, `Refused: ${cause.message}`, Cause.fail(cause))
+    } else if (departure._tag === "Left" || departure._tag === "Gone") resident.observers?.left()
     if (full || this.#suspect === resident) this.poke()
     if (this.#suspect === resident) this.#suspect = undefined
-    this.watches.wake(executionId, departure._tag === "Ended" ? departure.ending : undefined)
+    this.watches.wake(
+      executionId,
+      departure._tag === "Ended"
+        ? { ending: departure.ending, version: resident.registered.definition.version }
+        : undefined
+    )
   }
 
   /** Nothing more can be recorded of an execution but that: a person has to look at it. */
-  #broken(executionId: string, problem: string): void {
-    this.#release(executionId, { state: "Stuck", dueAtMillis: null, clean: false, signals: 0, problem })
+  #broken({ executionId, observers, registered }: Resident, problem: string, cause: Cause.Cause<unknown>): void {
+    const update = { state: "Stuck", dueAtMillis: null, clean: false, signals: 0, problem } as const
+    this.#release(executionId, update, (fate) => {
+      if (fate._tag === "Written") this.#parked(executionId, registered, observers, problem, cause)
+      else observers?.left()
+    })
   }
 
   /** Asks executions to leave, gives what is in flight its time, then cuts it. */
@@ -361,7 +478,7 @@ export class Engine {
       const ids = residents.filter((resident) => this.residents.has(resident.executionId)).map((one) => one.executionId)
       yield* Effect.logWarning(
         `These executions ignored their interruption and are given up by this engine, whose successor runs them again: ${
-          ids.join(", ")
+          ids.map(printable).join(", ")
         }`
       )
     }).pipe(Effect.ensuring(Effect.sync(() => this.#dismissedMillis = now())))
@@ -380,6 +497,14 @@ export class Engine {
     }))
   }
 
+  /** Lets go of what somebody has abandoned elsewhere: one that writes nothing would not notice. */
+  get #letGo(): Effect.Effect<void, JournalUnavailable> {
+    return Effect.map(this.journal.settled(Array.from(this.residents.keys())), (rows) => {
+      for (const { executionId, state } of rows) if (state === "Abandoned") this.residents.get(executionId)?.cut()
+    })
+  }
+  #looks = 0
+
   get #look(): Effect.Effect<void, JournalUnavailable> {
     return Effect.gen({ self: this }, function*() {
       const { journal } = this
@@ -389,6 +514,7 @@ export class Engine {
           this.residents.get(signal.executionId)?.signal([signal])
         }
       }
+      if (this.#looks++ % looksForAbandoned === 0) yield* this.#letGo
       const waited = this.watches.executionIds.filter((executionId) => !this.residents.has(executionId))
       if (waited.length > 0) {
         for (const { executionId, state } of yield* journal.settled(waited)) this.watches.tell(executionId, state)

@@ -12,21 +12,30 @@ import type {
   ExecutionRecord,
   ExecutionState,
   FactRecord,
+  Filter,
+  HistoryRecord,
+  Inspection,
   Journal,
   Lease,
   ListOptions,
+  Page,
   SignalRecord,
   StartRecord,
+  StateCount,
   UpdateRecord,
   Written
 } from "../../Journal.ts"
 import { DueQueue } from "./dueQueue.ts"
+import { pageOf } from "./memoryList.ts"
 
 /** How many answers a lease remembers: a batch whose answer was lost is written again before so many others. */
 const remembered = 1024
 
 /** Claimable one at a time from so many takeovers on. */
 const suspicious = 2
+
+/** How many long facts are told. */
+const mostLongFacts = 100
 
 /** What is due later than any time is not due by time. */
 const lastMillis = 8.64e15
@@ -39,9 +48,9 @@ export const makeMemory = (): Journal => {
   const store = new Store()
   return {
     shared: false,
-    acquire: ({ leaseMillis }) =>
+    acquire: ({ leaseMillis, name }) =>
       Effect.acquireRelease(
-        Effect.map(Clock.currentTimeMillis, (now) => store.acquire(now + leaseMillis)),
+        Effect.map(Clock.currentTimeMillis, (now) => store.acquire(name, now + leaseMillis)),
         (lease) => Effect.sync(() => store.abandon(lease))
       ),
     renew: (lease, leaseMillis) => Effect.map(Clock.currentTimeMillis, (now) => store.renew(lease, now + leaseMillis)),
@@ -56,6 +65,10 @@ export const makeMemory = (): Journal => {
     facts: (executionId, from) => Effect.sync(() => store.executions.get(executionId)?.facts.slice(from) ?? []),
     settled: (executionIds) => Effect.sync(() => store.settled(executionIds)),
     list: (options) => Effect.sync(() => store.list(options)),
+    count: (filter) => Effect.sync(() => store.count(filter)),
+    history: (executionId) => Effect.sync(() => store.history(executionId)),
+    remove: (executionIds) => Effect.sync(() => executionIds.filter((executionId) => store.remove(executionId))),
+    inspect: ({ longerThan }) => Effect.map(Clock.currentTimeMillis, (now) => store.inspect(now, longerThan)),
     send: (signal) => Effect.sync(() => store.send(signal.executionId, signal.kind, signal.data)),
     signals: (lease) => Effect.sync(() => store.signals(lease)),
     define: ({ data, hash }) =>
@@ -68,6 +81,7 @@ export const makeMemory = (): Journal => {
 
 /** A lease with its holder's last answers. */
 interface Holder extends Lease {
+  readonly name: string
   epoch: number
   expiresAtMillis: number
   dead: boolean
@@ -78,6 +92,8 @@ interface Holder extends Lease {
 interface Row {
   readonly start: StartRecord
   readonly facts: Array<FactRecord>
+  /** The name of the engine that wrote each fact. */
+  readonly engines: Array<string>
   readonly kind: Kind
   state: ExecutionState
   dueAtMillis: number | null
@@ -85,6 +101,7 @@ interface Row {
   problem: string | null
   owner: Holder | undefined
   clean: boolean
+  uncertain: boolean
   takeovers: number
   /** How many facts there were when it was last claimed. */
   claimedFacts: number
@@ -106,6 +123,8 @@ interface Kind {
 const isLive = (state: ExecutionState): boolean =>
   state === "Running" || state === "Waiting" || state === "Compensating"
 
+const isFinal = (state: ExecutionState): boolean => state !== "Stuck" && !isLive(state)
+
 const toRecord = (row: Row): ExecutionRecord => ({
   executionId: row.start.executionId,
   saga: row.start.saga,
@@ -115,7 +134,9 @@ const toRecord = (row: Row): ExecutionRecord => ({
   dueAtMillis: row.dueAtMillis,
   startedAtMillis: row.start.startedAtMillis,
   updatedAtMillis: row.updatedAtMillis,
-  problem: row.problem
+  problem: row.problem,
+  uncertain: row.uncertain,
+  tags: row.start.tags ?? {}
 })
 
 class Store {
@@ -129,9 +150,9 @@ class Store {
   #lastSignal = 0
   #writes = 0
 
-  acquire(expiresAtMillis: number): Lease {
+  acquire(name: string, expiresAtMillis: number): Lease {
     const id = ++this.#lastLease
-    this.#leases.set(id, { id, epoch: 0, expiresAtMillis, dead: false, answers: new Map() })
+    this.#leases.set(id, { id, name, epoch: 0, expiresAtMillis, dead: false, answers: new Map() })
     return { id, epoch: 0 }
   }
 
@@ -185,6 +206,7 @@ class Store {
       const row = this.executions.get(fact.executionId)
       if (row !== undefined && row.facts.length === fact.sequence) {
         row.facts.push(fact)
+        row.engines.push(holder.name)
         row.written = write
       } else missing.add(fact.executionId)
     }
@@ -248,14 +270,56 @@ class Store {
     return found
   }
 
-  list({ after, limit, saga, state }: ListOptions): ReadonlyArray<ExecutionRecord> {
-    const found: Array<Row> = []
-    for (const row of this.executions.values()) {
-      if (saga !== undefined && row.start.saga !== saga) continue
-      if (state !== undefined && row.state !== state) continue
-      if (after === undefined || byAge(row.start, after) > 0) found.push(row)
+  list(options: ListOptions): Page {
+    return pageOf(Array.from(this.executions.values(), toRecord), options)
+  }
+
+  count({ saga, states, version }: Pick<Filter, "saga" | "version" | "states">): ReadonlyArray<StateCount> {
+    const counts = new Map<Kind, Map<ExecutionState, StateCount>>()
+    for (const { kind, start, state } of this.executions.values()) {
+      if ((saga ?? start.saga) !== start.saga || (version ?? start.version) !== start.version) continue
+      if (states !== undefined && !states.includes(state)) continue
+      let ofKind = counts.get(kind)
+      if (ofKind === undefined) counts.set(kind, ofKind = new Map())
+      const count = (ofKind.get(state)?.count ?? 0) + 1
+      ofKind.set(state, { saga: start.saga, version: start.version, state, count })
     }
-    return found.sort((a, b) => byAge(a.start, b.start)).slice(0, limit).map(toRecord)
+    return Array.from(counts.values()).flatMap((ofKind) => Array.from(ofKind.values()))
+  }
+
+  history(executionId: string): ReadonlyArray<HistoryRecord> {
+    const row = this.executions.get(executionId)
+    return row === undefined ? [] : row.facts.map((fact, index) => ({ ...fact, engine: row.engines[index]! }))
+  }
+
+  remove(executionId: string): boolean {
+    const row = this.executions.get(executionId)
+    if (row === undefined || !isFinal(row.state)) return false
+    for (const { id } of row.signals) this.#signals.delete(id)
+    return this.executions.delete(executionId)
+  }
+
+  inspect(nowMillis: number, longerThan: number): Inspection {
+    const owned = new Map<Holder | undefined, number>()
+    const longFacts: Array<Inspection["longFacts"][number]> = []
+    for (const { facts, owner, state } of this.executions.values()) {
+      owned.set(owner, (owned.get(owner) ?? 0) + 1)
+      if (isFinal(state)) continue
+      for (const { data, executionId, sequence, tag } of facts) {
+        // Some characters are two units of a text.
+        const length = data.length > longerThan ? Array.from(data).length : 0
+        if (length > longerThan) longFacts.push({ executionId, sequence, tag, length })
+      }
+    }
+    return {
+      nowMillis,
+      schema: undefined,
+      leases: Array.from(this.#leases.values(), (holder) => {
+        const { expiresAtMillis, id, name } = holder
+        return { id, name, expiresAtMillis, owned: owned.get(holder) ?? 0 }
+      }),
+      longFacts: longFacts.sort((one, other) => other.length - one.length).slice(0, mostLongFacts)
+    }
   }
 
   send(executionId: string, kind: string, data: string): boolean {
@@ -289,6 +353,7 @@ class Store {
     const row: Row = {
       start,
       facts: [],
+      engines: [],
       kind: this.#kind(start.saga, start.version),
       state: "Running",
       dueAtMillis: 0,
@@ -296,6 +361,7 @@ class Store {
       problem: null,
       owner: start.owned ? holder : undefined,
       clean: true,
+      uncertain: false,
       takeovers: 0,
       claimedFacts: 0,
       signals: [],
@@ -314,10 +380,11 @@ class Store {
     row.state = update.state
     row.updatedAtMillis = update.updatedAtMillis
     row.problem = update.problem
+    row.uncertain = update.uncertain ?? row.uncertain
     row.dueAtMillis = isLive(update.state) ? row.signalCount > update.signals ? 0 : isWaiting ? due : null : null
     if (update.released) {
       row.owner = undefined
-      row.clean = update.clean
+      row.clean = update.clean ?? row.clean
       row.takeovers = 0
     }
     this.#place(row)
@@ -369,6 +436,3 @@ const first = (queues: ReadonlyArray<DueQueue<Row>>): Row | undefined => {
   }
   return found
 }
-
-const byAge = (a: NonNullable<ListOptions["after"]>, b: NonNullable<ListOptions["after"]>): number =>
-  a.startedAtMillis - b.startedAtMillis || (a.executionId < b.executionId ? -1 : a.executionId > b.executionId ? 1 : 0)

@@ -31,6 +31,10 @@ const telling: ReadonlySet<SagaEvent["_tag"]> = new Set<SagaEvent["_tag"]>([
   "SagaStuck"
 ])
 
+/** Why a person is needed, as a row says it. */
+export const problemOf = ({ open, reason }: Extract<SagaEvent, { readonly _tag: "SagaStuck" }>): string =>
+  `${reason}: ${open.join(", ")}`
+
 /** Writes the facts of one execution. */
 export class JournalRecorder implements Recorder {
   readonly inSpan: Recorder["inSpan"]
@@ -65,7 +69,9 @@ export class JournalRecorder implements Recorder {
     readonly clock: Clock.Clock
     readonly observers: Telling | undefined
     readonly start: StartRecord | undefined
+    /** What is on record, as it counts, and how many facts that are. */
     readonly facts: ReadonlyArray<SagaEvent>
+    readonly count: number
     /** Told what became of each entry, before the run goes on. */
     readonly onFate: (fate: Fate) => void
   }) {
@@ -77,7 +83,7 @@ export class JournalRecorder implements Recorder {
     this.#observers = options.observers
     this.#onFate = options.onFate
     this.#start = options.start
-    this.#sequence = options.facts.length
+    this.#sequence = options.count
     this.ending = options.facts.filter((fact) => telling.has(fact._tag))
     this.inSpan = options.observers?.inSpan
   }
@@ -119,7 +125,7 @@ export class JournalRecorder implements Recorder {
       case "SagaCompensated":
         return this.become("Compensated", null)
       case "SagaStuck":
-        return this.become("Stuck", `${event.reason}: ${event.open.join(", ")}`)
+        return this.become("Stuck", problemOf(event))
       case "UnwindStarted":
         if (event.scope === "") this.#update = this.#updateTo("Compensating", { released: false })
         return
@@ -168,6 +174,7 @@ export class JournalRecorder implements Recorder {
       released: false,
       clean: false,
       signals: this.#seen,
+      uncertain: this.ending.some((fact) => fact._tag === "StepUncertain" && fact.whenUncertain !== "compensate"),
       updatedAtMillis: this.last(),
       problem: null,
       ...change

@@ -11,7 +11,7 @@ import { limitedAt } from "../history.ts"
 /** The end of an execution that nothing can change any more. */
 export type Ending = Exclude<Outcome<unknown, unknown>, { readonly _tag: "Stuck" }>
 
-/** How an execution ended, by those of its facts that say so; undefined when it has not. */
+/** How an execution ended, by those of its facts that say so, as they count; undefined when it has not. */
 export const endingOf = (executionId: string, facts: ReadonlyArray<SagaEvent>): Ending | undefined => {
   const last = facts.at(-1)
   if (last?._tag === "SagaSucceeded") return { _tag: "Succeeded", executionId, result: last.result }

@@ -12,13 +12,20 @@ import { definitionOf } from "../../SagaValue.ts"
 import type { SagaTree } from "../tree.ts"
 import { Codec } from "./codec.ts"
 import { hashOf } from "./definition.ts"
+import { Older } from "./migration.ts"
+import { schemasOf } from "./schemas.ts"
+import { secretProblem } from "./secrets.ts"
 
 /** A saga that an engine runs, with the services of its steps. */
 export interface Registered {
   readonly tree: SagaTree
   readonly codec: Codec
+  /** The older versions whose executions it can go on with. */
+  readonly migrations: ReadonlyMap<number, Older>
   readonly definition: SagaDefinition
   readonly hash: string
+  /** Whether its values may be secret: then nothing that is made of them is told to others. */
+  readonly sealed: boolean
   readonly context: Context.Context<never>
   readonly observers: Context.Service.Shape<typeof Observers>
   readonly clock: Clock.Clock
@@ -30,34 +37,106 @@ interface Version {
   readonly version: number
 }
 
+/**
+ * Sagas by name and version. What an older version has started is run by the newest that has a migration from it; unless
+ * the older one is among them, or was: an execution keeps its own.
+ */
+export class Versions {
+  readonly #all = new Map<string, Registered>()
+  readonly #had = new Set<string>()
+
+  get all(): ReadonlyArray<Registered> {
+    return Array.from(this.#all.values())
+  }
+
+  add(registered: Registered): void {
+    const key = keyOf(registered.definition)
+    this.#all.set(key, registered)
+    this.#had.add(key)
+  }
+
+  delete({ definition }: Registered): void {
+    this.#all.delete(keyOf(definition))
+  }
+
+  /** The version itself. */
+  exact(version: Version): Registered | undefined {
+    return this.#all.get(keyOf(version))
+  }
+
+  /** What runs executions of a version. */
+  find(version: Version): Registered | undefined {
+    return this.#isOwn(version) ? this.exact(version) : this.newest(
+      version.saga,
+      ({ migrations }) => migrations.has(version.version)
+    )
+  }
+
+  /** What runs an execution of a version that stands at this or a later one by now. */
+  runs(started: Version, version: number): Registered | undefined {
+    const now = { saga: started.saga, version }
+    const first = this.find(started)
+    // An engine asks its journal for what was started as a version that it knows, and for nothing else.
+    if (first === undefined) return undefined
+    const found = this.find(now)
+    if (found !== undefined || this.#isOwn(now)) return found
+    // One that is newer and cannot read it says so; to an older one it does not belong any more.
+    return first.definition.version > version ? first : undefined
+  }
+
+  /** The highest version of a saga. */
+  newest(saga: string, isSuch: (registered: Registered) => boolean = () => true): Registered | undefined {
+    return this.all.filter((registered) => registered.definition.saga === saga && isSuch(registered))
+      .sort((a, b) => b.definition.version - a.definition.version)[0]
+  }
+
+  /** The versions whose executions one of them runs. */
+  of({ definition: { saga, version }, migrations }: Registered): ReadonlyArray<Version> {
+    return [version, ...migrations.keys()].map((version) => ({ saga, version }))
+      .filter((older) => older.version === version || !this.#isOwn(older))
+  }
+
+  #isOwn(version: Version): boolean {
+    return this.#had.has(keyOf(version))
+  }
+}
+
 /** The sagas of one engine. */
-export class Registry {
+export class Registry extends Versions {
+  /** Whether what is written goes through a cipher. If not, sagas with secrets are refused. */
+  readonly sealed: boolean
   readonly #journal: Journal
-  readonly #registered = new Map<string, Registered>()
+  /** Those that take on what older versions have started. */
+  readonly #taking = new Set<Registered>()
   /** Sagas that are asked for here and run elsewhere. */
   readonly #strangers = new WeakMap<SagaTree, Registered>()
   readonly #defined = new WeakSet<SagaTree>()
   readonly #mentioned = new WeakSet<SagaTree>()
 
-  constructor(journal: Journal) {
+  constructor(journal: Journal, sealed: boolean) {
+    super()
     this.#journal = journal
+    this.sealed = sealed
   }
 
-  /** All that run here. */
+  /** All whose executions run here. */
   get versions(): ReadonlyArray<Version> {
-    return Array.from(this.#registered.values(), ({ definition }) => definition)
+    const all = this.all.flatMap((registered) =>
+      this.#taking.has(registered) ? this.of(registered) : [registered.definition]
+    )
+    return Array.from(new Map(all.map((version) => [keyOf(version), version])).values())
   }
 
-  /** What runs here under a name. */
-  find(version: Version): Registered | undefined {
-    return this.#registered.get(keyOf(version))
+  /** From now on a saga takes on what older versions have started that are not here. */
+  takeOn(registered: Registered): void {
+    this.#taking.add(registered)
   }
 
   /** What an engine knows of a saga, whether it runs it or not. */
   known(tree: SagaTree): Registered {
-    const registered = this.find(tree.definition) ?? this.#strangers.get(tree)
+    const registered = this.exact(tree.definition) ?? this.#strangers.get(tree)
     if (registered !== undefined) return registered
-    const stranger = describe(tree, Context.empty())
+    const stranger = describe(tree, Context.empty(), this.sealed)
     this.#strangers.set(tree, stranger)
     return stranger
   }
@@ -82,41 +161,61 @@ export class Registry {
     )
   }
 
-  /** Describes a saga that is to run here with these services. Dies when its version runs here already. */
+  /** Describes a saga that is to run here with these services. Dies when its version runs here already, or may not. */
   admit(tree: SagaTree, context: Context.Context<never>): Effect.Effect<Registered> {
-    return Effect.suspend(() => this.#taken(tree) ?? Effect.succeed(describe(tree, context)))
+    return Effect.suspend(() => this.#taken(tree) ?? Effect.succeed(describe(tree, context, this.sealed)))
   }
 
   #taken({ definition }: SagaTree): Effect.Effect<never> | undefined {
     const { saga, version } = definition
-    if (this.find(definition) === undefined) return undefined
+    if (this.exact(definition) === undefined) return undefined
     const problem =
       `version ${version} is registered already: register each version once, and raise \`version\` for another`
     return Effect.die(new SagaDefinitionError({ saga, path: "", problem }))
   }
 
-  add(registered: Registered): Effect.Effect<void> {
+  /** Runs a saga here from now on. Dies when its version runs here already. */
+  enter(registered: Registered): Effect.Effect<void> {
     return Effect.suspend(() => {
       const taken = this.#taken(registered.tree)
-      if (taken === undefined) this.#registered.set(keyOf(registered.definition), registered)
+      if (taken === undefined) this.add(registered)
       return taken ?? Effect.void
     })
   }
 
-  delete(registered: Registered): void {
-    this.#registered.delete(keyOf(registered.definition))
+  leave(registered: Registered): void {
+    this.delete(registered)
+    this.#taking.delete(registered)
   }
 }
 
-const keyOf = ({ saga, version }: Version): string => `${saga}@${version}`
+/** The sagas that would run in an engine which has these. */
+export const versionsOf = (trees: ReadonlyArray<SagaTree>, sealed: boolean): Versions => {
+  const versions = new Versions()
+  for (const tree of trees) versions.add(describe(tree, Context.empty(), sealed))
+  return versions
+}
 
-const describe = (tree: SagaTree, context: Context.Context<never>): Registered => {
+/** The name of a version. */
+export const keyOf = ({ saga, version }: Version): string => `${saga}@${version}`
+
+/**
+ * What is known of a saga that runs with these services. Throws when its values may not be written down, or when it has a
+ * migration of what it has not.
+ */
+export const describe = (tree: SagaTree, context: Context.Context<never>, sealed: boolean): Registered => {
+  const problem = secretProblem(tree, sealed)
+  if (problem !== undefined) throw problem
   const definition = definitionOf(tree)
   return {
     tree,
-    codec: new Codec(tree),
+    codec: new Codec(schemasOf(tree), sealed),
+    migrations: new Map(
+      Array.from(tree.options.migrations, ([from, told]) => [from, new Older(tree, from, told, sealed)] as const)
+    ),
     definition,
     hash: `${keyOf(definition)}#${hashOf(JSON.stringify(definition))}`,
+    sealed,
     context,
     observers: Context.get(context, Observers),
     clock: Context.get(context, Clock.Clock)

@@ -3,24 +3,28 @@
  * decides nothing about others.
  */
 import * as Cause from "effect/Cause"
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import * as Tracer from "effect/Tracer"
 import { SagaCancelled } from "../../ExecutionError.ts"
 import type { SignalRecord, StartRecord } from "../../Journal.ts"
-import type { SagaEvent } from "../../SagaEvent.ts"
+import type { By, SagaEvent } from "../../SagaEvent.ts"
+import type { CancelAnswer } from "../execution.ts"
 import { Execution } from "../execution.ts"
 import type { History } from "../history.ts"
-import { Telling, Watched } from "../recorder.ts"
+import type { Telling } from "../recorder.ts"
 import { Residence } from "../residence.ts"
 import { advance } from "../run.ts"
+import { adviceOf } from "./advice.ts"
+import { readBy } from "./codec.ts"
 import type { Committer, Fate } from "./committer.ts"
 import { JournalRecorder } from "./journalRecorder.ts"
+import { contextOf, watching } from "./observed.ts"
 import type { Ending } from "./outcome.ts"
 import { endingOf } from "./outcome.ts"
 import type { Registered } from "./registry.ts"
+import type { Returning } from "./returning.ts"
 
 /** A span in another fiber or process, as the first fact keeps it. */
 export type Trace = NonNullable<Extract<SagaEvent, { readonly _tag: "SagaStarted" }>["trace"]>
@@ -34,7 +38,7 @@ export type Departure =
   /** Somebody else has it, or nothing more may be recorded of it. */
   | { readonly _tag: "Gone"; readonly fate: Fate | undefined }
   /** The toolkit itself has failed. */
-  | { readonly _tag: "Broken"; readonly problem: string }
+  | { readonly _tag: "Broken"; readonly cause: Cause.Cause<unknown> }
 
 /** What is given to an execution that enters. */
 export interface Entrance {
@@ -45,10 +49,16 @@ export interface Entrance {
   readonly start: StartRecord | undefined
   /** The span around the caller that started it, wherever that was. */
   readonly trace: Trace | undefined
+  /** What is on record, as it counts, and how many facts that are. */
   readonly facts: ReadonlyArray<SagaEvent>
+  readonly count: number
   readonly history: History | undefined
   readonly signals: ReadonlyArray<SignalRecord>
   readonly signalCount: number
+  /** What is recorded first, where another version has had it last. */
+  readonly migration: Returning["migration"]
+  /** Nobody has run it yet: observers are told of what is on record. */
+  readonly untold: boolean
   /** Called last. */
   readonly departed: (resident: Resident, departure: Departure) => void
   /** An execution that only waits, and for longer than this, leaves. */
@@ -62,6 +72,7 @@ export class Resident {
   readonly payload: unknown
   readonly residence: Residence
   readonly recorder: JournalRecorder
+  readonly observers: Telling | undefined
   /** Ends when its first entry has its fate: from then on it exists, or does not. */
   readonly entered = Deferred.makeUnsafe<Fate>()
   readonly left = Deferred.makeUnsafe<void>()
@@ -73,7 +84,7 @@ export class Resident {
   #answered = new Set<number>()
 
   constructor(entrance: Entrance) {
-    const { committer, executionId, facts, history, payload, registered, start } = entrance
+    const { committer, count, executionId, facts, history, payload, registered, start } = entrance
     this.#entrance = entrance
     this.executionId = executionId
     this.registered = registered
@@ -81,23 +92,19 @@ export class Resident {
     this.residence = new Residence(history)
     this.residence.onWait = (dueAtMillis) =>
       dueAtMillis - registered.clock.currentTimeMillisUnsafe() > entrance.evictAfterMillis ? this.#rest : undefined
-    const { clock, observers, tree } = registered
-    // One trace, in whatever process it runs.
-    const context = this.#context = entrance.trace === undefined
-      ? registered.context
-      : Context.add(registered.context, Tracer.ParentSpan, Tracer.externalSpan(entrance.trace))
-    const watched = observers.length === 0
-      ? undefined
-      : new Telling(observers, new Watched(tree.definition, context, () => executionId), clock)
+    const { clock } = registered
+    this.#context = contextOf(registered, executionId, entrance.trace)
+    this.observers = watching(registered, executionId, this.#context, history?.startedAtMillis)
     this.recorder = new JournalRecorder({
       executionId,
       codec: registered.codec,
       committer,
       residence: this.residence,
       clock,
-      observers: watched,
+      observers: this.observers,
       start,
       facts,
+      count,
       onFate: (fate) => this.#judged(fate)
     })
     this.recorder.seen = entrance.signalCount - entrance.signals.length
@@ -107,7 +114,7 @@ export class Resident {
 
   /** Starts it, in a fiber of its own with the services of its saga. */
   get run(): Effect.Effect<void> {
-    const { history, signals, trace } = this.#entrance
+    const { facts, history, migration, signals, trace, untold } = this.#entrance
     const { registered } = this
     const body = Effect.uninterruptibleMask((restore) =>
       Effect.suspend(() => {
@@ -121,13 +128,16 @@ export class Resident {
           const fact = { _tag: "SagaStarted", atMillis, saga, version, payload: this.payload } as const
           this.recorder.record(trace === undefined ? fact : { ...fact, trace })
         }
+        if (untold) { for (const fact of facts) this.observers?.record(fact) }
+        if (migration !== undefined) this.recorder.record({ ...migration, atMillis: this.recorder.now() })
         this.signal(signals)
         const go = Effect.suspend(() =>
           advance<void, never>(execution, {
             succeeded: () => this.#end(),
             compensated: () => this.#end(),
             stuck: () => this.#depart({ _tag: "Stuck" }),
-            left: () => this.#leave(execution)
+            left: () => this.#leave(execution),
+            advice: adviceOf
           })
         )
         // Nothing of the user's is evaluated for an execution that somebody else may have started.
@@ -141,7 +151,7 @@ export class Resident {
       body,
       (cause) => {
         this.residence.gone.stop()
-        return this.#depart({ _tag: "Broken", problem: `A defect of the toolkit: ${Cause.pretty(cause)}` })
+        return this.#depart({ _tag: "Broken", cause })
       }
     )
     return Effect.flatMap(
@@ -158,7 +168,7 @@ export class Resident {
       if (this.#answered.has(signal.id)) continue
       this.#answered.add(signal.id)
       // A word that this release does not know is taken for one that changes nothing.
-      if (signal.kind === "cancel") this.cancel([signal.id], () => {})
+      if (signal.kind === "cancel") this.cancel([signal.id], readBy(signal.data), () => {})
       else this.recorder.answer([signal.id])
     }
   }
@@ -167,15 +177,15 @@ export class Resident {
    * Asks it to stop and unwind. `answered` is called when the answer is recorded, which is also that to these signals.
    * `Ended`: it had come to its end before.
    */
-  cancel(signals: ReadonlyArray<number>, answered: (answer: "Cancelled" | "Committed" | "Ended") => void): void {
+  cancel(signals: ReadonlyArray<number>, by: Partial<By>, answered: (answer: CancelAnswer | "Ended") => void): void {
     const { executionId, recorder } = this
     if (recorder.ended) {
       recorder.answer(signals)
       return recorder.flush(() => answered("Ended"))
     }
     const { saga } = this.registered.tree.definition
-    this.#execution?.cancel(() => Cause.fail(new SagaCancelled({ saga, executionId })), (answer) => {
-      if (answer === "Committed") recorder.record({ _tag: "CancelRefused", atMillis: recorder.now() })
+    this.#execution?.cancel(by, () => Cause.fail(new SagaCancelled({ saga, executionId })), (answer) => {
+      if (answer === "Committed") recorder.record({ _tag: "CancelRefused", atMillis: recorder.now(), ...by })
       recorder.answer(signals)
       recorder.flush(() => answered(answer))
     })

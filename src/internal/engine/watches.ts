@@ -3,12 +3,18 @@ import * as Latch from "effect/Latch"
 import type { ExecutionState } from "../../Journal.ts"
 import type { Ending } from "./outcome.ts"
 
+/** How an execution ended, as a version of its saga has it. */
+interface Ended {
+  readonly ending: Ending
+  readonly version: number
+}
+
 /** One who waits. */
 export interface Watch {
   readonly executionId: string
   readonly latch: Latch.Latch
   /** How it ended, where that is known here. */
-  ending: Ending | undefined
+  ended: Ended | undefined
   /** What its row said when it was last looked at. */
   seen: ExecutionState | undefined
 }
@@ -18,7 +24,7 @@ export class Watches {
   readonly #watches = new Map<string, Set<Watch>>()
 
   open(executionId: string): Watch {
-    const watch: Watch = { executionId, latch: Latch.makeUnsafe(false), ending: undefined, seen: undefined }
+    const watch: Watch = { executionId, latch: Latch.makeUnsafe(false), ended: undefined, seen: undefined }
     const all = this.#watches.get(executionId)
     if (all === undefined) this.#watches.set(executionId, new Set([watch]))
     else all.add(watch)
@@ -32,9 +38,9 @@ export class Watches {
     if (all.size === 0) this.#watches.delete(watch.executionId)
   }
 
-  wake(executionId: string, ending?: Ending): void {
+  wake(executionId: string, ended?: Ended): void {
     for (const watch of this.#watches.get(executionId) ?? []) {
-      watch.ending = ending
+      watch.ended = ended
       watch.latch.openUnsafe()
     }
   }

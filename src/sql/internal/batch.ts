@@ -6,8 +6,15 @@ import type { Batch, ExecutionState, FactRecord, UpdateRecord } from "../../Jour
 /** The states of an execution that goes on. */
 export const liveStates: ReadonlyArray<ExecutionState> = ["Running", "Waiting", "Compensating"]
 
+/** Those in which nothing comes any more. */
+export const finalStates: ReadonlyArray<ExecutionState> = ["Succeeded", "Compensated", "Abandoned"]
+
 /** All of them. */
-export const states: ReadonlyArray<ExecutionState> = [...liveStates, "Stuck", "Succeeded", "Compensated", "Abandoned"]
+export const states: ReadonlyArray<ExecutionState> = [...liveStates, "Stuck", ...finalStates]
+
+/** The condition that a state is one of some. */
+export const stateIn = (some: ReadonlyArray<ExecutionState>): string =>
+  `state IN (${some.map((state) => `'${state}'`).join(", ")})`
 
 const isLive = (state: ExecutionState): boolean => liveStates.includes(state)
 
@@ -21,9 +28,20 @@ export interface NewRow {
   readonly due: number | null
   readonly owned: boolean
   readonly clean: boolean
+  readonly uncertain: boolean
   readonly startedAt: number
   readonly updatedAt: number
   readonly problem: string | null
+  /** As JSON, where there are any. */
+  readonly tags: string | undefined
+}
+
+/** A tag of a new execution. */
+export interface TagRow {
+  readonly executionId: string
+  readonly startedAt: number
+  readonly name: string
+  readonly value: string
 }
 
 /** What changes in a row. */
@@ -32,7 +50,8 @@ export interface ChangedRow {
   readonly state: ExecutionState
   readonly due: number | null
   readonly released: boolean
-  readonly clean: boolean
+  readonly clean: boolean | null
+  readonly uncertain: boolean | null
   readonly signals: number
   readonly updatedAt: number
   readonly problem: string | null
@@ -43,6 +62,8 @@ export interface ChangedRow {
 /** A batch in parts. */
 export interface Parts {
   readonly starts: ReadonlyArray<NewRow>
+  /** The tags of all that start. */
+  readonly tags: ReadonlyArray<TagRow>
   /** The first fact of each execution: the place that somebody else may have taken. */
   readonly first: ReadonlyArray<FactRecord>
   /** The facts after it, which only who wrote the first can write. */
@@ -63,12 +84,20 @@ export const partsOf = (batch: Batch): Parts => {
       first.push(fact)
     }
   }
-  // Of several updates of one execution the last one counts.
+  // Of several updates of one execution the last one counts, except for what it leaves as it was.
   const updates = new Map<string, UpdateRecord>()
-  for (const update of batch.updates) updates.set(update.executionId, update)
+  for (const update of batch.updates) {
+    const before = updates.get(update.executionId)
+    const kept = before && { clean: update.clean ?? before.clean, uncertain: update.uncertain ?? before.uncertain }
+    updates.set(update.executionId, kept === undefined ? update : { ...update, ...kept })
+  }
+  const tags: Array<TagRow> = []
   const starts = batch.starts.map((start): NewRow => {
     const update = updates.get(start.executionId)
     updates.delete(start.executionId)
+    const startedAt = Math.trunc(start.startedAtMillis)
+    const own = Object.entries(start.tags ?? {})
+    for (const [name, value] of own) tags.push({ executionId: start.executionId, startedAt, name, value })
     return {
       executionId: start.executionId,
       saga: start.saga,
@@ -77,10 +106,12 @@ export const partsOf = (batch: Batch): Parts => {
       state: update?.state ?? "Running",
       due: update === undefined ? 0 : dueOf(update),
       owned: start.owned && update?.released !== true,
-      clean: update?.released !== true || update.clean,
-      startedAt: Math.trunc(start.startedAtMillis),
-      updatedAt: Math.trunc(update?.updatedAtMillis ?? start.startedAtMillis),
-      problem: update === undefined ? null : problemOf(update)
+      clean: update?.released !== true || update.clean !== false,
+      uncertain: update?.uncertain === true,
+      startedAt,
+      updatedAt: Math.trunc(update?.updatedAtMillis ?? startedAt),
+      problem: update === undefined ? null : problemOf(update),
+      tags: own.length === 0 ? undefined : JSON.stringify(start.tags)
     }
   })
   const changes = Array.from(updates.values(), (update): ChangedRow => ({
@@ -89,12 +120,13 @@ export const partsOf = (batch: Batch): Parts => {
     due: dueOf(update),
     released: update.released,
     clean: update.clean,
+    uncertain: update.uncertain,
     signals: update.signals,
     updatedAt: Math.trunc(update.updatedAtMillis),
     problem: problemOf(update),
     hasFacts: seen.has(update.executionId)
   }))
-  return { starts, first, rest, updates: changes, signals: batch.signals }
+  return { starts, tags, first, rest, updates: changes, signals: batch.signals }
 }
 
 /** What waited does not any more when it is taken. */
@@ -117,13 +149,20 @@ export const readable = (text: string): string => text.replaceAll(/[\0\p{Surroga
 
 const problemOf = ({ problem }: UpdateRecord): string | null => problem === null ? null : readable(problem)
 
-/** What a client writes but may refuse to read: in UTF-8 these are up to 12 MiB. */
-const longestData = 4 * 1024 * 1024
+/**
+ * What is longer a client writes but may refuse to read: in UTF-8 these are up to 13.5 MiB. The longest value that a fact
+ * may hold, in whatever language, is shorter also when it is sealed.
+ */
+const longestData = 4.5 * 1024 * 1024
 
 /** What no database would give back as it was, in words. */
-export const unstorableIn = ({ first, rest, starts }: Parts): string | undefined => {
+export const unstorableIn = ({ first, rest, starts, tags }: Parts): string | undefined => {
   const start = starts.find(({ executionId }) => !isStorable(executionId))
   if (start !== undefined) return `The execution id ${JSON.stringify(start.executionId)} cannot be stored`
+  const tag = tags.find(({ name, value }) => !isStorable(name) || !isStorable(value))
+  if (tag !== undefined) {
+    return `The tag ${JSON.stringify(tag.name)} of "${tag.executionId}" cannot be stored: ${JSON.stringify(tag.value)}`
+  }
   const isTooLong = ({ data }: FactRecord) => data.length > longestData
   const fact = first.find(isTooLong) ?? rest.find(isTooLong)
   return fact && `Fact ${fact.sequence} (${fact.tag}) of "${fact.executionId}" is longer than ${longestData} characters`

@@ -1,17 +1,17 @@
 /**
  * The tables of the journal, and what changes in them from release to release. Data is text that holds JSON, never a JSON
  * type: those refuse or change what may stand in JSON.
+ *
+ * The row of an execution holds its tags as JSON, for who reads it; the table of tags is where executions are found by
+ * them. The row of a lease stays when all that it owned was given back: facts name it.
  */
 import * as Effect from "effect/Effect"
 import * as Migrator from "effect/sql/Migrator"
 import * as SqlClient from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
-import { liveStates } from "./batch.ts"
+import { liveStates, stateIn } from "./batch.ts"
 
-const live = `state IN (${liveStates.map((state) => `'${state}'`).join(", ")})`
-
-/** Rows that are listed by state and are few, unlike those that have succeeded. */
-const few = `state IN ('Stuck', 'Compensated', 'Abandoned')`
+const live = stateIn(liveStates)
 
 const indexes = (prefix: string): ReadonlyArray<string> => {
   const on = (name: string, columns: string, where = "") =>
@@ -20,10 +20,11 @@ const indexes = (prefix: string): ReadonlyArray<string> => {
     on("executions_due", "saga, version, due_at_millis", `owner IS NULL AND ${live}`),
     on("executions_suspects", "saga, version, due_at_millis", `owner IS NULL AND ${live} AND takeovers >= 2`),
     on("executions_owner", "owner, claim", "owner IS NOT NULL"),
-    on("executions_age", "started_at_millis"),
-    on("executions_saga", "saga, started_at_millis"),
-    on("executions_live", "started_at_millis", live),
-    on("executions_few", "state, started_at_millis", few),
+    // What lists are read from: executions of one version of a saga in one state, by age.
+    on("executions_groups", "saga, version, state, started_at_millis, execution_id"),
+    on("executions_uncertain", "saga, version, state, started_at_millis, execution_id", "uncertain"),
+    on("executions_stuck", "saga, version, updated_at_millis, execution_id", "state = 'Stuck'"),
+    `CREATE INDEX ${prefix}leases_open ON ${prefix}leases (id) WHERE NOT returned`,
     `CREATE INDEX ${prefix}signals_execution ON ${prefix}signals (execution_id)`
   ]
 }
@@ -37,6 +38,7 @@ const postgresTables = (prefix: string): ReadonlyArray<string> => [
   name text NOT NULL,
   epoch bigint NOT NULL,
   ended boolean NOT NULL,
+  returned boolean NOT NULL DEFAULT false,
   expires_at_millis bigint NOT NULL
 )`,
   `CREATE TABLE ${prefix}executions (
@@ -54,7 +56,16 @@ const postgresTables = (prefix: string): ReadonlyArray<string> => [
   signal_count int NOT NULL DEFAULT 0,
   started_at_millis bigint NOT NULL,
   updated_at_millis bigint NOT NULL,
-  problem text
+  problem text,
+  uncertain boolean NOT NULL DEFAULT false,
+  tags text
+)`,
+  `CREATE TABLE ${prefix}tags (
+  name ${word},
+  value ${word},
+  started_at_millis bigint NOT NULL,
+  execution_id ${word},
+  PRIMARY KEY (name, value, started_at_millis, execution_id)
 )`,
   `CREATE TABLE ${prefix}facts (
   execution_id ${word},
@@ -87,6 +98,7 @@ const sqliteTables = (prefix: string): ReadonlyArray<string> => [
   name TEXT NOT NULL,
   epoch INTEGER NOT NULL,
   ended INTEGER NOT NULL,
+  returned INTEGER NOT NULL DEFAULT 0,
   expires_at_millis INTEGER NOT NULL
 )`,
   `CREATE TABLE ${prefix}executions (
@@ -105,8 +117,17 @@ const sqliteTables = (prefix: string): ReadonlyArray<string> => [
   signal_count INTEGER NOT NULL DEFAULT 0,
   started_at_millis INTEGER NOT NULL,
   updated_at_millis INTEGER NOT NULL,
-  problem TEXT
+  problem TEXT,
+  uncertain INTEGER NOT NULL DEFAULT 0,
+  tags TEXT
 )`,
+  `CREATE TABLE ${prefix}tags (
+  name TEXT NOT NULL,
+  value TEXT NOT NULL,
+  started_at_millis INTEGER NOT NULL,
+  execution_id TEXT NOT NULL,
+  PRIMARY KEY (name, value, started_at_millis, execution_id)
+) WITHOUT ROWID`,
   `CREATE TABLE ${prefix}facts (
   number INTEGER NOT NULL,
   sequence INTEGER NOT NULL,

@@ -16,8 +16,11 @@ import {
 } from "../../Journal.ts"
 import { isStorable, partsOf, readable, unstorableIn } from "./batch.ts"
 import { type Database, liveClock, refusedOr, type Row } from "./database.ts"
+import { foundSchema } from "./migrations.ts"
 import { type LeaseLock, takeLock } from "./postgresLock.ts"
+import { postgresReader } from "./postgresReads.ts"
 import { postgresStatements, type Variant } from "./postgresStatements.ts"
+import { makeReads } from "./reads.ts"
 import { toClaimed, toExecution, toFact, toSignal } from "./rows.ts"
 
 /** How many executions are given back at once. */
@@ -69,7 +72,7 @@ export const makePostgres = Effect.fnUntraced(function*(database: Database, pref
       count += given
       if (given < page) break
     }
-    yield* ask(operation, statements.forget, [arrayOf(ids)])
+    yield* ask(operation, statements.returned, [arrayOf(ids)])
     return count
   })
 
@@ -91,9 +94,10 @@ export const makePostgres = Effect.fnUntraced(function*(database: Database, pref
     const parts = partsOf(batch)
     const refusal = unstorableIn(parts)
     if (refusal !== undefined) return yield* new BatchRefused({ cause: new Error(refusal) })
-    const { first, rest, signals, starts, updates } = parts
+    const { first, rest, signals, starts, tags, updates } = parts
     const has: Variant = {
       starts: starts.length > 0,
+      tags: tags.length > 0,
       first: first.length > 0,
       rest: rest.length > 0,
       updates: updates.length > 0,
@@ -104,6 +108,10 @@ export const makePostgres = Effect.fnUntraced(function*(database: Database, pref
     if (text === undefined) variants.set(key, text = statements.write(has))
     const params: Array<unknown> = [lease.id, lease.epoch, batch.id]
     if (has.starts) params.push(JSON.stringify(starts))
+    if (has.tags) {
+      params.push(column(tags, "executionId"), arrayOf(column(tags, "startedAt")))
+      params.push(column(tags, "name"), column(tags, "value"))
+    }
     if (has.first) params.push(...columns(first))
     if (has.first && has.starts) params.push(column(starts, "executionId"))
     if (has.rest) params.push(...columns(rest))
@@ -115,8 +123,14 @@ export const makePostgres = Effect.fnUntraced(function*(database: Database, pref
       yield* forget(lease)
       return leaseLost
     }
-    if (row["started"] === starts.length && row["first"] === first.length) return committed
-    // Somebody else was first, or this batch itself, whose answer was lost.
+    const changed = updates.filter(({ hasFacts }) => hasFacts).length
+    if (row["started"] === starts.length && row["first"] === first.length && row["updated"] === changed) {
+      return committed
+    }
+    // Somebody has removed what is changed here. Or somebody else was first, or this batch itself, whose answer was lost.
+    if (row["updated"] < changed) {
+      yield* ask("write", statements.unwrite, [lease.id, batch.id, column(first, "executionId")])
+    }
     const places = [column(first, "executionId"), column(first, "sequence")]
     const own = yield* ask("write", statements.written, [lease.id, batch.id, ...places])
     const others = new Set(column([...starts, ...first], "executionId"))
@@ -196,14 +210,11 @@ export const makePostgres = Effect.fnUntraced(function*(database: Database, pref
         ask("settled", statements.settled, [executionIds.filter(isStorable)]),
         (rows) => rows.map(toExecution)
       ),
-    list: ({ after, limit, saga, state }) =>
+    ...makeReads(postgresReader(ask, prefix, database.run("inspect", foundSchema(database.sql, prefix)))),
+    remove: (executionIds) =>
       Effect.map(
-        ask("list", statements.list(saga !== undefined, state, after !== undefined), [
-          limit,
-          ...saga === undefined ? [] : [saga],
-          ...after === undefined ? [] : [after.startedAtMillis, after.executionId]
-        ]),
-        (rows) => rows.map(toExecution)
+        ask("remove", statements.remove, [executionIds.filter(isStorable)]),
+        (rows) => rows.map((row) => row["execution_id"])
       ),
     send: ({ data, executionId, kind }) =>
       !isStorable(executionId) ? Effect.succeed(false) : Effect.map(

@@ -2,22 +2,24 @@
  * What the journal says to PostgreSQL. A batch is one statement that commits by itself: it holds the row of its lease
  * while it runs, so that whoever ends the lease waits for it and then nothing comes after it.
  */
-import { awake, liveStates, type Parts, states } from "./batch.ts"
+import { awake, finalStates, liveStates, type Parts, stateIn, states } from "./batch.ts"
 
-const isLive = `state IN (${liveStates.map((state) => `'${state}'`).join(", ")})`
+const isLive = stateIn(liveStates)
+const isFinal = stateIn(finalStates)
 
 /**
  * Always true. PostgreSQL takes a list for a hundred rows, and would rather read a table of thousands than look up a
  * hundred; of those in a few states it expects a few.
  */
-const isAny = `state IN (${states.map((state) => `'${state}'`).join(", ")})`
+const isAny = stateIn(states)
 
 /** The columns of an execution as they are read: big integers as numbers. */
-const execution = `x.execution_id, x.saga, x.version, x.definition, x.state,
+export const execution = `x.execution_id, x.saga, x.version, x.definition, x.state,
   x.due_at_millis::float8 AS due_at_millis, x.started_at_millis::float8 AS started_at_millis,
-  x.updated_at_millis::float8 AS updated_at_millis, x.problem`
+  x.updated_at_millis::float8 AS updated_at_millis, x.problem, x.uncertain, x.tags`
 
-const now = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+/** The time of the store. */
+export const now = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 
 /** Which parts of a batch are not empty. */
 export type Variant = Readonly<Record<keyof Parts, boolean>>
@@ -28,6 +30,7 @@ export const postgresStatements = (prefix: string) => {
   const executions = `${prefix}executions`
   const facts = `${prefix}facts`
   const signals = `${prefix}signals`
+  const tags = `${prefix}tags`
   const definitions = `${prefix}definitions`
 
   /** The lease, held until the statement is over. Without a row nothing else happens. */
@@ -71,24 +74,25 @@ WHERE id = $1::bigint AND epoch = $2::bigint AND NOT ended RETURNING 1`,
 
     /** Whose holder has let go of its lock. The locks that are taken to find out are free again at once. */
     unlocked: `SELECT id::text FROM ${leases}
-WHERE NOT ended AND id <> $1::bigint AND expires_at_millis > ${now}
+WHERE NOT returned AND NOT ended AND id <> $1::bigint AND expires_at_millis > ${now}
   AND pg_try_advisory_xact_lock(${lockOf("id::text")})`,
 
     endDead: `WITH ${holding}
 UPDATE ${leases} l SET ended = true, epoch = l.epoch + 1 FROM lease
-WHERE NOT l.ended AND l.id <> lease.id AND CASE
+WHERE NOT l.returned AND NOT l.ended AND l.id <> lease.id AND CASE
   WHEN l.expires_at_millis <= ${now} THEN true
   WHEN l.id = ANY ($3::bigint[]) THEN pg_try_advisory_xact_lock(${lockOf("l.id::text")})
   ELSE false
 END`,
 
-    ended: `SELECT id::text FROM ${leases} WHERE ended`,
+    ended: `SELECT id::text FROM ${leases} WHERE ended AND NOT returned`,
 
     giveBackTaken: giveBack(`CASE WHEN ${lastSequence} > x.claimed_sequence THEN 1 ELSE x.takeovers + 1 END`),
 
     giveBackEnded: giveBack(`CASE WHEN ${lastSequence} > x.claimed_sequence THEN 0 ELSE x.takeovers END`),
 
-    forget: `DELETE FROM ${leases} l WHERE l.ended AND l.id = ANY ($1::bigint[])
+    /** Nobody needs to look at these any more, once they own nothing. */
+    returned: `UPDATE ${leases} l SET returned = true WHERE l.ended AND NOT l.returned AND l.id = ANY ($1::bigint[])
   AND NOT EXISTS (SELECT FROM ${executions} x WHERE x.owner = l.id)`,
 
     /** Writes a batch. Parameters: lease, epoch, batch, then those of each part that is not empty. */
@@ -100,12 +104,22 @@ END`,
       if (has.starts) {
         expressions.push(`started AS (
   INSERT INTO ${executions} (execution_id, saga, version, definition, state, due_at_millis, owner, clean,
-    started_at_millis, updated_at_millis, problem)
+    started_at_millis, updated_at_millis, problem, uncertain, tags)
   SELECT s."executionId", s.saga, s.version, s.definition, s.state, s.due, CASE WHEN s.owned THEN lease.id END, s.clean,
-    s."startedAt", s."updatedAt", s.problem
+    s."startedAt", s."updatedAt", s.problem, s.uncertain, s.tags
   FROM lease, json_to_recordset(${next()}::text::json) AS s("executionId" text, saga text, version int, definition text,
-    state text, due bigint, owned boolean, clean boolean, "startedAt" bigint, "updatedAt" bigint, problem text)
+    state text, due bigint, owned boolean, clean boolean, "startedAt" bigint, "updatedAt" bigint, problem text,
+    uncertain boolean, tags text)
   ON CONFLICT (execution_id) DO NOTHING RETURNING execution_id
+)`)
+      }
+      if (has.tags) {
+        expressions.push(`tagged AS (
+  INSERT INTO ${tags} (execution_id, started_at_millis, name, value)
+  SELECT t.execution_id, t.started_at_millis, t.name, t.value
+  FROM unnest(${next()}::text[], ${next()}::bigint[], ${next()}::text[], ${next()}::text[])
+    AS t(execution_id, started_at_millis, name, value)
+  WHERE t.execution_id IN (SELECT execution_id FROM started)
 )`)
       }
       let firstIds = ""
@@ -136,13 +150,15 @@ END`,
   UPDATE ${executions} x SET state = u.state,
     due_at_millis = CASE WHEN u.${isLive} AND x.signal_count > u.signals THEN 0 ELSE u.due END,
     owner = CASE WHEN u.released THEN NULL ELSE x.owner END,
-    clean = CASE WHEN u.released THEN u.clean ELSE x.clean END,
+    clean = CASE WHEN u.released THEN coalesce(u.clean, x.clean) ELSE x.clean END,
+    uncertain = coalesce(u.uncertain, x.uncertain),
     takeovers = CASE WHEN u.released THEN 0 ELSE x.takeovers END,
     updated_at_millis = u."updatedAt", problem = u.problem
   FROM lease, json_to_recordset(${next()}::text::json) AS u("executionId" text, state text, due bigint,
-    released boolean, clean boolean, signals int, "updatedAt" bigint, problem text, "hasFacts" boolean)
+    released boolean, clean boolean, uncertain boolean, signals int, "updatedAt" bigint, problem text, "hasFacts" boolean)
   WHERE x.execution_id = u."executionId" AND u.${isAny}
     AND CASE WHEN u."hasFacts" THEN ${written} ELSE x.owner = lease.id END
+  RETURNING u."hasFacts" AS has_facts
 )`)
       }
       if (has.signals) {
@@ -156,8 +172,14 @@ END`,
       const count = (name: string, isThere: boolean) =>
         `${isThere ? `(SELECT count(*) FROM ${name})::int` : "0"} AS ${name}`
       return `WITH ${expressions.join(",\n")}
-SELECT ${count("lease", true)}, ${count("started", has.starts)}, ${count("first", has.first)}`
+SELECT ${count("lease", true)}, ${count("started", has.starts)}, ${count("first", has.first)},
+  ${has.updates ? "(SELECT count(*) FROM updated WHERE has_facts)::int" : "0"} AS updated`
     },
+
+    /** Takes back what a batch has written for executions that are not there. */
+    unwrite:
+      `DELETE FROM ${facts} f WHERE f.execution_id = ANY ($3::text[]) AND f.lease = $1::bigint AND f.batch = $2::bigint
+  AND NOT EXISTS (SELECT FROM ${executions} x WHERE x.execution_id = f.execution_id)`,
 
     /** Whose facts at these places were written by this batch. */
     written: `SELECT f.execution_id FROM unnest($3::text[], $4::int[]) AS k(execution_id, sequence)
@@ -210,21 +232,19 @@ WHERE execution_id = $1 AND sequence >= $2::int ORDER BY sequence`,
     settled: `SELECT ${execution} FROM ${executions} x
 WHERE x.execution_id = ANY ($1::text[]) AND NOT x.${isLive}`,
 
-    /** The conditions are part of the text: only so the planner knows that a partial index holds what is asked for. */
-    list: (saga: boolean, state: string | undefined, after: boolean) => {
-      let parameters = 1
-      const next = () => `$${++parameters}`
-      const conditions = [
-        ...saga ? [`x.saga = ${next()}`] : [],
-        ...state === undefined ? [] : [`x.state = '${state}'`],
-        ...state !== undefined && liveStates.some((live) => live === state) ? [`x.${isLive}`] : [],
-        ...after ? [`(x.started_at_millis, x.execution_id) > (${next()}::bigint, ${next()}::text COLLATE "C")`] : []
-      ]
-      return `SELECT ${execution} FROM ${executions} x ${
-        conditions.length > 0 ? `WHERE ${conditions.join(" AND ")}` : ""
-      }
-ORDER BY x.started_at_millis, x.execution_id LIMIT $1::int`
-    },
+    /** What is final has no owner that writes, so nothing comes to it while it goes. */
+    remove: `WITH removed AS (
+  DELETE FROM ${executions} x WHERE x.execution_id = ANY ($1::text[]) AND x.${isFinal}
+  RETURNING x.execution_id, x.started_at_millis, x.tags
+),
+facts AS (DELETE FROM ${facts} f USING removed r WHERE f.execution_id = r.execution_id),
+signals AS (DELETE FROM ${signals} g USING removed r WHERE g.execution_id = r.execution_id),
+tags AS (
+  DELETE FROM ${tags} t USING removed r, json_each_text(r.tags::json) w
+  WHERE t.name = w.key AND t.value = w.value AND t.started_at_millis = r.started_at_millis
+    AND t.execution_id = r.execution_id
+)
+SELECT execution_id FROM removed`,
 
     /** The row stays locked until the signal is there, so that no owner gives it back in between without seeing either. */
     send: `WITH live AS (

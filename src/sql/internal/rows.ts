@@ -1,8 +1,20 @@
 /**
  * Rows of the tables as the records of the journal. Both dialects read the same columns, numbers as numbers.
  */
-import type { Claimed, ExecutionRecord, FactRecord, SignalRecord } from "../../Journal.ts"
+import * as Schema from "effect/Schema"
+import type {
+  Claimed,
+  Cursor,
+  ExecutionRecord,
+  FactRecord,
+  HistoryRecord,
+  Inspection,
+  SignalRecord,
+  StateCount
+} from "../../Journal.ts"
 import type { Row } from "./database.ts"
+
+const tagsOf = Schema.decodeUnknownSync(Schema.fromJsonString(Schema.Record(Schema.String, Schema.String)))
 
 /** The row of an execution. */
 export const toExecution = (row: Row): ExecutionRecord => ({
@@ -14,7 +26,26 @@ export const toExecution = (row: Row): ExecutionRecord => ({
   dueAtMillis: row["due_at_millis"],
   startedAtMillis: row["started_at_millis"],
   updatedAtMillis: row["updated_at_millis"],
-  problem: row["problem"]
+  problem: row["problem"],
+  uncertain: Boolean(row["uncertain"]),
+  tags: row["tags"] === null ? {} : tagsOf(row["tags"])
+})
+
+/** Where an execution stands in a list. */
+export const toCursor = (row: Row): Cursor => ({ millis: row["millis"], executionId: row["execution_id"] })
+
+/** A version of a saga. */
+export const toKind = (row: Row): { readonly saga: string; readonly version: number } => ({
+  saga: row["saga"],
+  version: row["version"]
+})
+
+/** How many executions there are in a group. */
+export const toCount = (row: Row): StateCount => ({
+  saga: row["saga"],
+  version: row["version"],
+  state: row["state"],
+  count: row["count"]
 })
 
 /** A fact. */
@@ -23,6 +54,25 @@ export const toFact = (row: Row): FactRecord => ({
   sequence: row["sequence"],
   tag: row["tag"],
   data: row["data"]
+})
+
+/** A fact with who wrote it. */
+export const toHistory = (row: Row): HistoryRecord => ({ ...toFact(row), engine: row["engine"] })
+
+/** A fact as it is told when it is long. */
+export const toLongFact = (row: Row): Inspection["longFacts"][number] => ({
+  executionId: row["execution_id"],
+  sequence: row["sequence"],
+  tag: row["tag"],
+  length: row["length"]
+})
+
+/** A lease that nobody has ended. */
+export const toLease = (row: Row): Inspection["leases"][number] => ({
+  id: row["id"],
+  name: row["name"],
+  expiresAtMillis: row["expires_at_millis"],
+  owned: row["owned"]
 })
 
 /** A signal. */

@@ -16,7 +16,10 @@ import {
 import type { EngineLock } from "../EngineLock.ts"
 import { isStorable, partsOf, readable, unstorableIn } from "./batch.ts"
 import { type Database, refusedOr, type Row } from "./database.ts"
+import { foundSchema } from "./migrations.ts"
+import { makeReads } from "./reads.ts"
 import { toClaimed, toExecution, toFact, toSignal } from "./rows.ts"
+import { sqliteReader } from "./sqliteReads.ts"
 import { sqliteStatements } from "./sqliteStatements.ts"
 
 /** How many executions are given back at once. */
@@ -65,7 +68,7 @@ export const makeSqlite = (
       count += given.length
       if (given.length < page) break
     }
-    yield* ask(operation, statements.forget, ids)
+    yield* ask(operation, statements.returned, ids)
     return count
   })
 
@@ -84,7 +87,7 @@ export const makeSqlite = (
     const parts = partsOf(batch)
     const refusal = unstorableIn(parts)
     if (refusal !== undefined) return yield* new BatchRefused({ cause: new Error(refusal) })
-    const { first, rest, signals, starts, updates } = parts
+    const { first, rest, signals, starts, tags, updates } = parts
     const ids = (records: ReadonlyArray<{ readonly executionId: string }>) =>
       JSON.stringify(records.map(({ executionId }) => executionId))
 
@@ -111,6 +114,7 @@ export const makeSqlite = (
         }
         yield* insertFacts(lease, batch, rest.filter(isMine))
       }
+      if (tags.length > 0) yield* query(statements.tag, JSON.stringify(tags.filter(isMine)))
       if (updates.length > 0) yield* query(statements.update, JSON.stringify(updates.filter(isMine)), lease.id)
       if (signals.length > 0) {
         yield* query(statements.answer, JSON.stringify(signals), JSON.stringify(Array.from(missing)))
@@ -196,16 +200,19 @@ export const makeSqlite = (
       ),
     settled: (executionIds) =>
       Effect.map(ask("settled", statements.settled, JSON.stringify(executionIds.filter(isStorable))), records),
-    list: ({ after, limit, saga, state }) =>
-      Effect.map(
-        ask(
-          "list",
-          statements.list(saga !== undefined, state, after !== undefined),
-          ...saga === undefined ? [] : [saga],
-          ...after === undefined ? [] : [after.startedAtMillis, after.executionId],
-          limit
-        ),
-        records
+    ...makeReads(sqliteReader(ask, prefix, database.run("inspect", foundSchema(database.sql, prefix)))),
+    remove: (executionIds) =>
+      atOnce(
+        "remove",
+        Effect.gen(function*() {
+          const found = yield* query(statements.final, JSON.stringify(executionIds.filter(isStorable)))
+          const numbers = JSON.stringify(found.map((row) => row["number"]))
+          // The row goes last: it says what else there is.
+          for (const part of ["removeTags", "removeSignals", "removeFacts", "remove"] as const) {
+            yield* query(statements[part], numbers)
+          }
+          return found.map((row) => row["execution_id"])
+        })
       ),
     send: ({ data, executionId, kind }) =>
       !isStorable(executionId) ? Effect.succeed(false) : atOnce(

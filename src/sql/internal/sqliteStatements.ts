@@ -2,16 +2,21 @@
  * What the journal says to SQLite. Lists travel as one JSON text, so that a statement stays the same for any number. Facts,
  * which are many, travel as rows: that is faster, and there is a statement for a few numbers of them.
  */
-import { awake, liveStates } from "./batch.ts"
+import { awake, finalStates, liveStates, stateIn } from "./batch.ts"
 
-const isLive = `state IN (${liveStates.map((state) => `'${state}'`).join(", ")})`
+const isLive = stateIn(liveStates)
+const isFinal = stateIn(finalStates)
 
-const execution = `x.execution_id, x.saga, x.version, x.definition, x.state, x.due_at_millis, x.started_at_millis,
-  x.updated_at_millis, x.problem`
+/** The columns of an execution as they are read. */
+export const execution =
+  `x.execution_id, x.saga, x.version, x.definition, x.state, x.due_at_millis, x.started_at_millis,
+  x.updated_at_millis, x.problem, x.uncertain, x.tags`
 
-const now = "CAST(unixepoch('now', 'subsec') * 1000 AS INTEGER)"
+/** The time of the store. */
+export const now = "CAST(unixepoch('now', 'subsec') * 1000 AS INTEGER)"
 
-const listed = "(SELECT value FROM json_each(?))"
+/** A list of values. */
+export const listed = "(SELECT value FROM json_each(?))"
 
 /** The statements on the tables with a prefix. */
 export const sqliteStatements = (prefix: string) => {
@@ -19,6 +24,7 @@ export const sqliteStatements = (prefix: string) => {
   const executions = `${prefix}executions`
   const facts = `${prefix}facts`
   const signals = `${prefix}signals`
+  const tags = `${prefix}tags`
   const definitions = `${prefix}definitions`
 
   const lastSequence = `coalesce((SELECT max(f.sequence) FROM ${facts} f WHERE f.number = x.number), -1)`
@@ -43,25 +49,29 @@ RETURNING 1`
     end: `UPDATE ${leases} SET ended = 1, epoch = epoch + 1 WHERE id = ? AND epoch = ? AND NOT ended RETURNING 1`,
 
     endDead: `UPDATE ${leases} SET ended = 1, epoch = epoch + 1
-WHERE NOT ended AND id <> ? AND (? OR expires_at_millis <= ${now})`,
+WHERE NOT returned AND NOT ended AND id <> ? AND (? OR expires_at_millis <= ${now})`,
 
-    ended: `SELECT id FROM ${leases} WHERE ended`,
+    ended: `SELECT id FROM ${leases} WHERE ended AND NOT returned`,
 
     giveBackTaken: giveBack(`CASE WHEN ${lastSequence} > x.claimed_sequence THEN 1 ELSE x.takeovers + 1 END`),
 
     giveBackEnded: giveBack(`CASE WHEN ${lastSequence} > x.claimed_sequence THEN 0 ELSE x.takeovers END`),
 
-    forget: `DELETE FROM ${leases} WHERE ended AND id IN ${listed}
+    /** Nobody needs to look at these any more, once they own nothing. */
+    returned: `UPDATE ${leases} SET returned = 1 WHERE ended AND NOT returned AND id IN ${listed}
 AND NOT EXISTS (SELECT 1 FROM ${executions} x WHERE x.owner = ${leases}.id)`,
 
     taken: `SELECT execution_id FROM ${executions} WHERE execution_id IN ${listed}`,
 
     start: `INSERT INTO ${executions} (execution_id, saga, version, definition, state, due_at_millis, owner, clean,
-  started_at_millis, updated_at_millis, problem)
+  started_at_millis, updated_at_millis, problem, uncertain, tags)
 SELECT s.value->>'executionId', s.value->>'saga', s.value->>'version', s.value->>'definition', s.value->>'state',
   s.value->>'due', CASE WHEN s.value->>'owned' THEN ? END, s.value->>'clean', s.value->>'startedAt',
-  s.value->>'updatedAt', s.value->>'problem'
+  s.value->>'updatedAt', s.value->>'problem', s.value->>'uncertain', s.value->>'tags'
 FROM json_each(?) s`,
+
+    tag: `INSERT INTO ${tags} (name, value, started_at_millis, execution_id)
+SELECT t.value->>'name', t.value->>'value', t.value->>'startedAt', t.value->>'executionId' FROM json_each(?) t`,
 
     /** The order of a cross join is kept: each fact looks its execution up. */
     facts: (count: number) =>
@@ -85,7 +95,8 @@ WHERE f.lease = ? AND f.batch = ?`,
     } AND x.signal_count > u.value->>'signals' THEN 0
     ELSE u.value->>'due' END,
   owner = CASE WHEN u.value->>'released' THEN NULL ELSE x.owner END,
-  clean = CASE WHEN u.value->>'released' THEN u.value->>'clean' ELSE x.clean END,
+  clean = CASE WHEN u.value->>'released' THEN coalesce(u.value->>'clean', x.clean) ELSE x.clean END,
+  uncertain = coalesce(u.value->>'uncertain', x.uncertain),
   takeovers = CASE WHEN u.value->>'released' THEN 0 ELSE x.takeovers END,
   updated_at_millis = u.value->>'updatedAt', problem = u.value->>'problem'
 FROM json_each(?) u
@@ -121,19 +132,21 @@ WHERE x.execution_id = ? AND f.sequence >= ? ORDER BY f.sequence`,
 
     settled: `SELECT ${execution} FROM ${executions} x WHERE x.execution_id IN ${listed} AND NOT x.${isLive}`,
 
-    /** The conditions are part of the text: only so SQLite knows that a partial index holds what is asked for. */
-    list: (saga: boolean, state: string | undefined, after: boolean) => {
-      const conditions = [
-        ...saga ? ["x.saga = ?"] : [],
-        ...state === undefined ? [] : [`x.state = '${state}'`],
-        ...state !== undefined && liveStates.some((live) => live === state) ? [`x.${isLive}`] : [],
-        ...after ? ["(x.started_at_millis, x.execution_id) > (?, ?)"] : []
-      ]
-      return `SELECT ${execution} FROM ${executions} x ${
-        conditions.length > 0 ? `WHERE ${conditions.join(" AND ")}` : ""
-      }
-ORDER BY x.started_at_millis, x.execution_id LIMIT ?`
-    },
+    /** Which of these are final: of them everything is removed. */
+    final: `SELECT number, execution_id FROM ${executions} WHERE execution_id IN ${listed} AND ${isFinal}`,
+
+    removeTags: `DELETE FROM ${tags} WHERE (name, value, started_at_millis, execution_id) IN (
+  SELECT t.key, t.value, x.started_at_millis, x.execution_id FROM ${executions} x, json_each(x.tags) t
+  WHERE x.number IN ${listed}
+)`,
+
+    removeSignals: `DELETE FROM ${signals} WHERE execution_id IN (
+  SELECT x.execution_id FROM ${executions} x WHERE x.number IN ${listed}
+)`,
+
+    removeFacts: `DELETE FROM ${facts} WHERE number IN ${listed}`,
+
+    remove: `DELETE FROM ${executions} WHERE number IN ${listed}`,
 
     /** Counts a signal and makes its execution claimable, if it goes on. */
     awake: `UPDATE ${executions} SET signal_count = signal_count + 1, due_at_millis = 0

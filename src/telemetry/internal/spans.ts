@@ -28,6 +28,7 @@ export class Spans {
   readonly #sampled: boolean
   readonly #links: ReadonlyArray<Tracer.SpanLink>
   readonly #annotations: Readonly<Record<string, unknown>>
+  readonly #open = new Set<Tracer.Span>()
 
   constructor(context: Context.Context<never>) {
     this.outer = openForChildren(Context.getOption(context, Tracer.ParentSpan))
@@ -53,19 +54,31 @@ export class Spans {
       root: false,
       sampled: this.#sampled && Option.getOrUndefined(parent)?.sampled !== false
     })
+    this.#open.add(span)
     annotate(span, this.#annotations)
     annotate(span, attributes)
     return span
+  }
+
+  isOpen(span: Tracer.Span | undefined): span is Tracer.Span {
+    return span !== undefined && this.#open.has(span)
   }
 
   event(span: Tracer.Span, name: string, atMillis: number, attributes: Record<string, unknown>): void {
     span.event(name, this.nanosAt(atMillis), attributes)
   }
 
+  /** A span ends once. */
   end(span: Tracer.Span, atMillis: number, exit: Exit.Exit<unknown, unknown>): void {
+    if (!this.#open.delete(span)) return
     const { startTime } = span.status
     const endTime = this.nanosAt(atMillis)
     span.end(endTime > startTime ? endTime : startTime, exit)
+  }
+
+  /** The time with which a fact would be stamped now. */
+  get nowMillis(): number {
+    return this.#clock.currentTimeMillisUnsafe()
   }
 
   /**

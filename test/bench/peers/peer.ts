@@ -20,7 +20,8 @@ const { values } = parseArgs({
     concurrency: { type: "string", default: "1" },
     seconds: { type: "string", default: "5" },
     warmup: { type: "string", default: "2" },
-    connections: { type: "string" }
+    connections: { type: "string" },
+    listing: { type: "boolean", default: false }
   }
 })
 
@@ -37,6 +38,8 @@ export const asked = {
   concurrency: Number(values.concurrency),
   seconds: Number(values.seconds),
   warmup: Number(values.warmup),
+  /** Whether somebody lists executions meanwhile. */
+  listing: values.listing,
   /** How many connections a client that has a pool may open; one for each saga at a time unless it is said. */
   connections: Number(values.connections ?? values.concurrency)
 }

@@ -2,6 +2,7 @@
 import { Effect, Layer, Schema } from "effect"
 import { Saga, SagaState } from "effect-saga"
 import * as diagram from "effect-saga/diagram"
+import * as encryption from "effect-saga/encryption"
 import { SagaEngine } from "effect-saga/SagaEngine"
 import { SagaEvent } from "effect-saga/SagaEvent"
 import { SagaJournal } from "effect-saga/SagaJournal"
@@ -19,7 +20,7 @@ const trip = Saga.scoped(Effect.gen(function*() {
 }))
 
 console.log(await Effect.runPromise(Effect.flip(trip)))
-console.log([diagram, telemetry, SagaJournal].every((entry) => Object.keys(entry).length > 0))
+console.log([diagram, encryption, telemetry, SagaJournal].every((entry) => Object.keys(entry).length > 0))
 
 const fact = Schema.decodeUnknownSync(SagaEvent)({ _tag: "StepStarted", atMillis: 0, path: "seat" })
 console.log(SagaState.apply(SagaState.empty, fact)._tag)

@@ -74,5 +74,13 @@ start.pipe(Saga.output(Schema.String, ({ a }) => a))
 start.pipe(Saga.sleep("pause", ({ millis }) => millis))
 // @ts-expect-error a key of the payload that is no text
 Saga.make("Other", { payload: Schema.Number, key: (payload) => payload })
+// @ts-expect-error a tag that is no text
+Saga.make("Other", { payload: Schema.Number, tags: (count) => ({ count }) })
+// @ts-expect-error a tag that may be missing
+Saga.make("Other", { payload: Schema.Struct({ region: Schema.optional(Schema.String) }), tags: (payload) => payload })
+// @ts-expect-error tags that read what the payload does not have
+Saga.make("Other", { payload: Schema.Number, tags: ({ tenant }) => ({ tenant }) })
+// @ts-expect-error tags that are an effect
+Saga.make("Other", { payload: Schema.Number, tags: () => Effect.succeed({ tenant: "acme" }) })
 // @ts-expect-error a payload without a schema
 Saga.make("Other")

@@ -1,0 +1,63 @@
+/** What would become of the executions of a journal under some sagas. It touches none of them. */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import type { ExecutionRecord, JournalUnavailable } from "../../Journal.ts"
+import type { Compatibility } from "../../Operations.ts"
+import type { SagaTree } from "../tree.ts"
+import type { Engine } from "./engine.ts"
+import { all } from "./queries.ts"
+import { missing, runnerOf } from "./reading.ts"
+import { keyOf, versionsOf } from "./registry.ts"
+import { read } from "./returning.ts"
+
+/** How many executions are read at once. */
+const concurrency = 8
+
+/** Reads every live execution as an engine with these sagas would. */
+export const compatible = (
+  engine: Engine,
+  trees: ReadonlyArray<SagaTree>
+): Effect.Effect<Compatibility, JournalUnavailable> =>
+  Effect.gen(function*() {
+    const { journal, registry } = engine
+    const versions = versionsOf(trees, registry.sealed)
+    const definitions = new Map<string, Option.Option<string>>()
+    const definition = (hash: string) =>
+      Effect.suspend(() => {
+        const known = definitions.get(hash)
+        return known !== undefined
+          ? Effect.succeed(known)
+          : Effect.tap(journal.definition(hash), (data) => Effect.sync(() => definitions.set(hash, data)))
+      })
+    const look = (row: ExecutionRecord) =>
+      Effect.gen(function*() {
+        const facts = yield* journal.facts(row.executionId, 0)
+        const registered = runnerOf(versions, row, facts)
+        return registered === undefined
+          ? missing(versions, row, facts)
+          : yield* read({ execution: row, facts, clean: true }, registered, definition)
+      }).pipe(Effect.map((found) => ({ executionId: row.executionId, found })))
+    let goOn = 0
+    let migrated = 0
+    const parked: Array<Compatibility["parked"][number]> = []
+    const left = new Map<string, { readonly saga: string; readonly version: number; count: number }>()
+    const live = all(engine, { state: ["Running", "Waiting", "Compensating"] })
+    yield* Stream.runForEach(Stream.mapEffect(live, look, { concurrency }), ({ executionId, found }) =>
+      Effect.sync(() => {
+        if (!("_tag" in found)) {
+          const { saga, version } = found
+          const group = left.get(keyOf(found)) ?? { saga, version, count: 0 }
+          group.count++
+          left.set(keyOf(found), group)
+        } else if (found._tag === "Failure") {
+          parked.push({ executionId, problem: found.failure })
+        } else {
+          goOn++
+          if (found.success.migration !== undefined) {
+            migrated++
+          }
+        }
+      }))
+    return { goOn, migrated, parked, left: Array.from(left.values()) }
+  })

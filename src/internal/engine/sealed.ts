@@ -1,0 +1,88 @@
+/**
+ * A journal behind a cipher: what facts and signals say is sealed on its way in and opened on its way out. It never sees
+ * a saga. What was written in the clear is read as it is.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import type { FactRecord, Journal, SignalRecord } from "../../Journal.ts"
+import { JournalUnavailable } from "../../Journal.ts"
+import type { JournalCipher } from "../../JournalCipher.ts"
+import { readSealed, writeSealed, writeUnopened } from "./codec.ts"
+
+/** What seals and opens. */
+export type Cipher = JournalCipher["Service"]
+
+/** A store, with a cipher between it and its engine. */
+export const sealedWith = (cipher: Cipher, journal: Journal): Journal => {
+  // A cipher does not answer at once.
+  const { writeUnsafe: _, ...rest } = journal
+  const opened = <Fact extends FactRecord, E>(facts: Effect.Effect<ReadonlyArray<Fact>, E>) =>
+    Effect.flatMap(facts, (facts) => openFacts(cipher, facts))
+  return {
+    ...rest,
+    write: (lease, batch) =>
+      Effect.flatMap(
+        Effect.forEach(batch.facts, (fact) => sealFact(cipher, fact), atOnce),
+        (facts) => journal.write(lease, { ...batch, facts })
+      ),
+    send: (signal) => Effect.flatMap(seal(cipher, signal, signalOf(signal)), journal.send),
+    claim: (lease, options) =>
+      Effect.flatMap(journal.claim(lease, options), (claimed) =>
+        Effect.forEach(claimed, (one) =>
+          Effect.map(
+            Effect.all([openFacts(cipher, one.facts), openSignals(cipher, one.signals)]),
+            ([facts, signals]) => ({ ...one, facts, signals })
+          ), atOnce)),
+    facts: (executionId, from) => opened(journal.facts(executionId, from)),
+    history: (executionId) => opened(journal.history(executionId)),
+    signals: (lease) => Effect.flatMap(journal.signals(lease), (signals) => openSignals(cipher, signals))
+  }
+}
+
+/** A cipher may work elsewhere, as that of the web platform does: what it is asked at once takes less time. */
+const atOnce = { concurrency: "unbounded" } as const
+
+/** A fact as it stands in a store behind a cipher. */
+export const sealFact = (cipher: Cipher, fact: FactRecord): Effect.Effect<FactRecord, JournalUnavailable> =>
+  seal(cipher, fact, factOf(fact))
+
+/** Facts as they were before they were sealed; one that cannot be opened says why when it is read. */
+export const openFacts = <Fact extends FactRecord>(cipher: Cipher, facts: ReadonlyArray<Fact>) =>
+  Effect.forEach(facts, (fact) => open(cipher, fact, factOf(fact)), atOnce)
+
+const openSignals = (cipher: Cipher, signals: ReadonlyArray<SignalRecord>) =>
+  Effect.forEach(signals, (signal) => open(cipher, signal, signalOf(signal)), atOnce)
+
+/** Which one of its execution it is: what is sealed as one opens as no other. */
+const factOf = ({ sequence }: FactRecord): string => `fact ${sequence}`
+const signalOf = ({ kind }: { readonly kind: string }): string => `signal ${kind}`
+
+interface Row {
+  readonly executionId: string
+  readonly data: string
+}
+
+const placeOf = (what: string, { executionId }: Row): string => `${what} of ${executionId}`
+
+const seal = <A extends Row>(cipher: Cipher, row: A, what: string): Effect.Effect<A, JournalUnavailable> =>
+  Effect.suspend(() => cipher.seal(row.data, placeOf(what, row))).pipe(
+    Effect.map((sealed) => ({ ...row, data: writeSealed(sealed) })),
+    // A batch that cannot be sealed is tried again, as one that cannot be written is.
+    Effect.catchDefect((cause) => Effect.fail(new JournalUnavailable({ operation: "seal", cause })))
+  )
+
+/** What cannot be opened harms who needs it, and nobody else: it becomes a text that says why. */
+const open = <A extends Row>(cipher: Cipher, row: A, what: string): Effect.Effect<A> => {
+  const sealed = readSealed(row.data)
+  return sealed === undefined
+    ? Effect.succeed(row)
+    : Effect.matchCause(Effect.suspend(() => cipher.open(sealed, placeOf(what, row))), {
+      onSuccess: (data) => ({ ...row, data }),
+      onFailure: (cause) => ({ ...row, data: writeUnopened(`${what}: ${reasonOf(cause)}`) })
+    })
+}
+
+const reasonOf = (cause: Cause.Cause<unknown>): string => {
+  const error = Cause.squash(cause)
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,4 @@
+import { suite } from "./operating.ts"
+import { memory } from "./stores.ts"
+
+suite("memory", memory)

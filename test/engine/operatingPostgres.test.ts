@@ -1,0 +1,4 @@
+import { suite } from "./operating.ts"
+import { postgres } from "./stores.ts"
+
+suite("postgres", postgres)

@@ -1,0 +1,4 @@
+import { memory } from "./stores.ts"
+import { suite } from "./verbs.ts"
+
+suite("memory", memory)

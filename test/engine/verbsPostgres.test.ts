@@ -1,0 +1,4 @@
+import { postgres } from "./stores.ts"
+import { suite } from "./verbs.ts"
+
+suite("postgres", postgres)

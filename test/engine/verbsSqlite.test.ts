@@ -1,0 +1,4 @@
+import { sqlite } from "./stores.ts"
+import { suite } from "./verbs.ts"
+
+suite("sqlite", sqlite)
