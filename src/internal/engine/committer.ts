@@ -34,6 +34,8 @@ export interface Entry {
   readonly facts: ReadonlyArray<FactRecord>
   readonly update?: UpdateRecord | undefined
   readonly signals?: ReadonlyArray<number> | undefined
+  /** Whether it counts no more: an entry before it has found that somebody else has the execution. */
+  readonly isStale?: () => boolean
   readonly settled: (fate: Fate) => void
 }
 
@@ -133,6 +135,11 @@ export class Committer {
     const share = Math.max(fewEntries, Math.ceil(waiting / Math.max(1, (this.#journal.writers ?? 1) - 1)))
     for (const entry of this.#entries) {
       const { executionId } = entry
+      // In one batch with that of who has the execution now it would speak for both.
+      if (entry.isStale?.() === true) {
+        entry.settled(missing)
+        continue
+      }
       const isFull = taken.length >= share
       if (isFull || held.has(executionId) || this.#underWay.has(executionId)) later.push(entry)
       else taken.push(entry)

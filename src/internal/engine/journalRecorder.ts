@@ -58,6 +58,8 @@ export class JournalRecorder implements Recorder {
   #warnings: Array<string> | undefined
   #atMillis = 0
   #pending = 0
+  /** An entry was not written: somebody else has the execution. */
+  #lost = false
   /** Who waits for the last entry that was handed over. */
   #waiting: Array<() => void> = []
 
@@ -217,9 +219,13 @@ export class JournalRecorder implements Recorder {
       facts: this.#facts,
       update: this.#update,
       signals: this.#signals,
+      isStale: () => this.#lost,
       settled: (fate: Fate) => {
         this.#pending--
-        if (fate._tag !== "Written") this.#residence.gone.stop()
+        if (fate._tag !== "Written") {
+          this.#lost = true
+          this.#residence.gone.stop()
+        }
         else for (const event of told) this.#observers!.record(event)
         this.#onFate(fate)
         for (const resume of waiting) resume()
