@@ -225,8 +225,7 @@ export class JournalRecorder implements Recorder {
         if (fate._tag !== "Written") {
           this.#lost = true
           this.#residence.gone.stop()
-        }
-        else for (const event of told) this.#observers!.record(event)
+        } else for (const event of told) this.#observers!.record(event)
         this.#onFate(fate)
         for (const resume of waiting) resume()
       }
