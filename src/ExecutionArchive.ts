@@ -29,6 +29,8 @@ export interface ArchivedExecution extends
 {
   /** Its facts, whose values stay as they were encoded: `SagaState.fold` takes them. */
   readonly facts: ReadonlyArray<SagaEvent>
+  /** What stands in the place of facts that nobody can read: the whole of it, so that nothing is lost. */
+  readonly unreadable: ReadonlyArray<{ readonly sequence: number; readonly text: string }>
 }
 
 /**
@@ -77,7 +79,12 @@ export const readArchived = (line: string): Effect.Effect<ArchivedExecution, Arc
     const records = read.value.facts.map((fact) => ({ ...fact, executionId }))
     const cipher = yield* Effect.serviceOption(JournalCipher)
     const opened = Option.isNone(cipher) ? records : yield* openFacts(cipher.value, records)
-    const facts = Result.all(opened.map(({ data }) => readLoosely(data)))
-    if (Result.isFailure(facts)) return yield* new ArchiveInvalid({ problem: facts.failure })
-    return { ...read.value, facts: facts.success }
+    const facts: Array<SagaEvent> = []
+    const unreadable: Array<{ readonly sequence: number; readonly text: string }> = []
+    for (const { data, sequence } of opened) {
+      const fact = readLoosely(data)
+      if (Result.isSuccess(fact)) facts.push(fact.success)
+      else unreadable.push({ sequence, text: data })
+    }
+    return { ...read.value, facts, unreadable }
   })

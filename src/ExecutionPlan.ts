@@ -203,6 +203,8 @@ class Account {
   readonly unwinding = new Set<StepPath>()
   readonly fellBack = new Set<StepPath>()
   end: "Succeeded" | "Compensated" | "Abandoned" | undefined
+  /** It waits for a person: compensations that failed are tried again when it is unwound. */
+  stuck = false
   readonly #definition: SagaDefinition
 
   constructor(definition: SagaDefinition) {
@@ -218,6 +220,7 @@ class Account {
   }
 
   add(fact: SagaEvent): void {
+    this.stuck = fact._tag === "SagaStuck"
     switch (fact._tag) {
       case "StepStarted":
         return this.#set(fact, { status: "InFlight", startedAtMillis: fact.atMillis, attempts: 1 })
@@ -454,6 +457,7 @@ const unwindOf = (steps: ReadonlyArray<PlannedStep>, account: Account, commit: C
   const due = open
     ? steps.filter((step) =>
       step.kind === "step" && (step.status === "Done" || step.status === "Compensating"
+        || account.stuck && step.status === "CompensationFailed"
         || isUnknown(step) && step.uncertain?.whenUncertain === "compensate")
     ).reverse()
     : []
@@ -470,7 +474,7 @@ const unwindOf = (steps: ReadonlyArray<PlannedStep>, account: Account, commit: C
     uncertain: pathsOf(steps.filter((step) => isUnknown(step) && step.uncertain?.whenUncertain !== "compensate")),
     uncompensated: pathsOf(
       steps.filter((step) =>
-        step.kind !== "sleep" && step.status === "Done" && !undone.has(step) || step.status === "CompensationFailed"
+        step.kind !== "sleep" && (step.status === "Done" || step.status === "CompensationFailed") && !undone.has(step)
       )
     )
   }
@@ -479,14 +483,14 @@ const unwindOf = (steps: ReadonlyArray<PlannedStep>, account: Account, commit: C
 const pathsOf = (steps: ReadonlyArray<PlannedStep>): ReadonlyArray<StepPath> => steps.map(({ path }) => path)
 
 const permission = (
-  { condemned, end, parked }: Account,
+  { condemned, end, parked, stuck: waits }: Account,
   commit: Commit,
   stuck: ReadonlyArray<PlannedStep>
 ): Pick<PlannedUnwind, "allowed" | "reason"> => {
   const refused = (reason: string) => ({ allowed: false, reason })
   if (end !== undefined) return refused(ends[end])
   if (commit === "Behind") return refused("it is past its commit point: nothing is compensated any more")
-  if (condemned.has("") && !parked) return refused("it unwinds already")
+  if (condemned.has("") && !parked && !waits) return refused("it unwinds already")
   if (stuck.length > 0) {
     const names = pathsOf(stuck).map((path) => `"${path}"`).join(", ")
     return {

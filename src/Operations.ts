@@ -170,8 +170,9 @@ export interface RerunOptions extends By {
   /** The new payload, in its encoded form. Left out: that of the old execution. */
   readonly payload?: unknown
   /**
-   * Whether the results of the old execution are kept that were not undone, from the first node of the saga on, as far
-   * as both have them and they are equal. Their actions are not run again.
+   * Whether the results of an execution that was abandoned are kept, from the first node of the saga on, as far as they
+   * were not undone and the saga is the same there. Their actions are not run again; from then on they belong to the new
+   * execution, which undoes them if it fails, and to no other.
    *
    * @default false
    */
@@ -191,7 +192,7 @@ export interface RerunOptions extends By {
  * @since 0.1.0
  */
 export interface PurgeOptions<E = never, R = never> {
-  /** Executions that have ended longer ago than this. */
+  /** Executions that have ended longer ago than this, which must be above 0. */
   readonly olderThan: Duration.Input
   readonly saga?: string | undefined
   /**
@@ -301,7 +302,8 @@ export interface Operations {
   readonly skip: (executionId: string, path: string, value: unknown, by: By) => Effect.Effect<void, OperatorError>
   /**
    * Unwinds. What goes on is cancelled; in a stuck execution an action of unknown outcome is given up and reported as
-   * uncertain, also a pivot, and compensations that failed are tried again. Returns when that is recorded.
+   * uncertain, also a pivot, and compensations that failed are tried again. Returns when that is recorded; for one that
+   * goes on and whose owner does not answer for as long as a lease, it fails and the request stands.
    */
   readonly compensate: (executionId: string, by: By) => Effect.Effect<void, OperatorError>
   /**
@@ -339,6 +341,6 @@ export interface Operations {
   ) => Stream.Stream<number, E | JournalUnavailable, R>
   /** Looks for what is wrong with the journal and its executions. It reads all that is not final, and changes nothing. */
   readonly doctor: Effect.Effect<ReadonlyArray<Finding>, JournalUnavailable>
-  /** What would become of the executions that are not final, if these sagas were registered. It changes nothing. */
+  /** What would become of the executions that go on, if these sagas were registered. It changes nothing. */
   readonly compatible: (sagas: ReadonlyArray<AnySaga>) => Effect.Effect<Compatibility, JournalUnavailable>
 }

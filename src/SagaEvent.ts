@@ -112,6 +112,7 @@ export const SagaEvent = Schema.Union([
   Schema.TaggedStruct("CompensationSkipped", { ...AtPath, ...By }),
   Schema.TaggedStruct("UnwindRequested", { ...At, ...By }),
   Schema.TaggedStruct("SagaAbandoned", { ...At, ...By }),
+  Schema.TaggedStruct("ResultsHandedOver", { ...At, ...By, to: Schema.String }),
   /** From here on facts are those of another version of the saga. */
   Schema.TaggedStruct("SagaMigrated", {
     ...At,

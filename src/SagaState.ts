@@ -190,6 +190,11 @@ export const apply = (state: SagaState, event: SagaEvent): Result.Result<SagaSta
     const { payload, saga, version } = event
     return Result.succeed({ ...state, status: "Running", saga, version, payload })
   }
+  if (event._tag === "ResultsHandedOver") {
+    return state.status === "Abandoned"
+      ? Result.succeed(state)
+      : mismatch(`cannot follow when the execution is ${state.status}`)
+  }
   const moving = state.status === "Running" || state.status === "Waiting" || state.status === "Compensating"
   if (!moving && (state.status !== "Stuck" || !decisions.has(event._tag))) {
     return mismatch(`cannot follow when the execution is ${state.status}`)

@@ -165,6 +165,7 @@ export class History {
       case "SagaCompensated":
       case "SagaStuck":
       case "SagaAbandoned":
+      case "ResultsHandedOver":
       case "SagaMigrated":
       // What was skipped has become a success before it comes here.
       case "StepSkipped":

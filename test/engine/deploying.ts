@@ -566,9 +566,9 @@ const asking = (name: string, backend: Backend): void => {
         assert.deepStrictEqual(Cause.squash(outcome.cause), new Declined({ why: "no" }))
       }))
 
-    fault("to do one again that has ended under version 1, with its results", (store) =>
+    fault("to do one again that was abandoned under version 1, with its results", (store) =>
       Effect.gen(function*() {
-        yield* left(store, toItsEnd(false))
+        yield* left(store, resting)
         const keys: Array<string> = []
         const saga: Two = two.pipe(
           Saga.step("hold", {
@@ -585,6 +585,7 @@ const asking = (name: string, backend: Backend): void => {
           })
         )
         const { engine } = yield* boot(store, [saga], quick)
+        yield* engine.abandon("e", ann)
         const again = yield* engine.rerun("e", { ...ann, keepResults: true })
         assert.deepStrictEqual(yield* endOf(engine, saga, again), new Declined({ why: "again" }))
         // What has taken place under version 1 is undone under its own key.

@@ -364,6 +364,16 @@ export const scenes: Readonly<Record<string, Scene>> = {
         yield* second.kill
       }))
   },
+  "its results were handed over": {
+    saga: "Decided",
+    play: (booted, saga, store) =>
+      Effect.gen(function*() {
+        yield* begin(booted, saga)
+        yield* state(store.journal, "e", "Stuck")
+        yield* booted.engine.abandon("e", by)
+        yield* booted.engine.rerun("e", { ...by, keepResults: true, executionId: "f" })
+      })
+  },
   "abandoned": {
     saga: "Decided",
     play: (booted, saga, store) =>

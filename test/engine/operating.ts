@@ -308,6 +308,39 @@ const again = (name: string, backend: Backend): void => {
         })
     )
 
+    fault("results are kept once: nothing is undone by two", (store) =>
+      Effect.gen(function*() {
+        const world = new World()
+        let isBroken = true
+        const its = saga(world, () => isBroken)
+        const { engine } = yield* abandoned(store, world, its)
+        isBroken = false
+        yield* engine.rerun("e", { ...ann, keepResults: true, executionId: "f" })
+        yield* state(store.journal, "f", "Succeeded")
+        for (const executionId of ["g", undefined, "f"]) {
+          const options = { ...ann, keepResults: true, ...executionId === undefined ? {} : { executionId } }
+          const error = errorOf(yield* Effect.exit(engine.rerun("e", options))) as { readonly message: string }
+          assert.include(error.message, "Its results belong to execution \"f\" now")
+        }
+        // What has succeeded stands, and is undone behind nobody's back.
+        const error = errorOf(yield* Effect.exit(engine.rerun("f", { ...ann, keepResults: true })))
+        assert.include((error as { readonly message: string }).message, "Only results of what was abandoned")
+        assert.isTrue(
+          Result.isSuccess(SagaState.fold((yield* engine.history("e")).flatMap(({ event }) => event ?? [])))
+        )
+      }))
+
+    fault("an id that belongs to another execution is none for a rerun", (store) =>
+      Effect.gen(function*() {
+        const world = new World()
+        const its = saga(world, () => true)
+        const { engine } = yield* abandoned(store, world, its)
+        yield* engine.start(its, { to: "rome" }, { executionId: "other" })
+        for (const executionId of ["e", "other"]) {
+          assert.strictEqual(tagOf(yield* Effect.exit(engine.rerun("e", { ...ann, executionId }))), "VerbRefused")
+        }
+      }))
+
     fault("what was undone is not kept", (store) =>
       Effect.gen(function*() {
         const world = new World()
@@ -319,9 +352,10 @@ const again = (name: string, backend: Backend): void => {
         const { engine } = yield* boot(store, [its], { poll: 20 })
         yield* engine.start(its, { to: "rome" }, id)
         yield* state(store.journal, "e", "Compensated")
-        const kept = yield* engine.rerun("e", { ...ann, keepResults: true })
-        yield* state(store.journal, kept, "Compensated")
-        assert.strictEqual(world.text(kept), "+a !no -a")
+        assert.strictEqual(tagOf(yield* Effect.exit(engine.rerun("e", { ...ann, keepResults: true }))), "VerbRefused")
+        const next = yield* engine.rerun("e", ann)
+        yield* state(store.journal, next, "Compensated")
+        assert.strictEqual(world.text(next), "+look +a !no -a")
       }))
 
     fault(
@@ -505,11 +539,15 @@ const order = (name: string, backend: Backend): void => {
           assert.deepStrictEqual(yield* store.journal.facts("e0", 0), [])
           assert.strictEqual(tagOf(yield* Effect.exit(engine.await(quick, "e0"))), "ExecutionNotFound")
           assert.deepStrictEqual(yield* Stream.runCollect(engine.purge({ olderThan: "1 day" })), [0])
+          for (const olderThan of [Number.NaN, -1, 0, "-1 day"] as const) {
+            const exit = yield* Effect.exit(Stream.runDrain(engine.purge({ olderThan })))
+            assert.include(String(errorOf(exit)), "olderThan")
+          }
           // The same id can be started anew.
           yield* engine.execute(quick, undefined, { executionId: "e0" })
           // States that are not final are no matter of it, whoever asks.
           const wrong = yield* Effect.exit(
-            Stream.runDrain(engine.purge({ olderThan: 0, states: ["Stuck" as "Abandoned"] }))
+            Stream.runDrain(engine.purge({ olderThan: 1, states: ["Stuck" as "Abandoned"] }))
           )
           assert.include(String(errorOf(wrong)), "never deleted")
           assert.deepStrictEqual(yield* store.journal.remove(["stuck", "waits", "nobody"]), [])

@@ -1,6 +1,6 @@
 /** Secrets: no store, log, span, metric or error shows one, and an engine that could not see to that refuses them. */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Layer, Metric, Option, Redacted, Schedule, Schema, Stream } from "effect"
+import { Cause, Clock, Effect, Exit, Layer, Metric, Option, Redacted, Schedule, Schema, Stream } from "effect"
 import { Saga } from "effect-saga"
 import { AesGcm } from "effect-saga/encryption"
 import { SagaEngine } from "effect-saga/SagaEngine"
@@ -10,7 +10,7 @@ import { hasProperty } from "effect/Predicate"
 import type { Vault } from "./canary.ts"
 import { canary, CurrentVault, looksOf, memory, seenIn, vaults, watchedBy, Witness } from "./canary.ts"
 import type { StoreService } from "./world.ts"
-import { boot, inTime, problem, state, tagOf } from "./world.ts"
+import { boot, inTime, problem, state, tagOf, turn } from "./world.ts"
 
 /** An engine on a store. */
 const Live = Layer.provide(
@@ -163,7 +163,10 @@ const live = (vault: Vault, witness: Witness) =>
     for (const how of some) yield* answers(fourth.engine.history(how))
     yield* answers(fourth.engine.doctor)
     const archive = (lines: ReadonlyArray<string>) => Effect.sync(() => witness.see("archive", ...lines))
-    yield* answers(Stream.runDrain(fourth.engine.purge({ olderThan: 0, archive })))
+    // All have ended before this millisecond.
+    const now = yield* Clock.currentTimeMillis
+    while ((yield* Clock.currentTimeMillis) < now + 3) yield* turn
+    yield* answers(Stream.runDrain(fourth.engine.purge({ olderThan: 1, archive })))
     witness.see("rows", ...yield* vault.content)
   }).pipe(Effect.scoped, watchedBy(witness))
 

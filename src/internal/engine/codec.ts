@@ -334,7 +334,8 @@ export class Codec {
         ? Result.succeed(undefined)
         : Result.fail("the step has no result: leave the value out")
     }
-    const decoded = coderOf(schema).decode(json)
+    // JSON knows no undefined.
+    const decoded = coderOf(schema).decode(json === undefined ? null : json)
     if (Exit.isFailure(decoded)) return Result.fail(issueOf(decoded.cause))
     return Result.map(roundTrip(schema, decoded.value), ({ value }) => value)
   }

@@ -434,7 +434,7 @@ export class Engine {
     if (this.residents.get(executionId) === resident) this.residents.delete(executionId)
     if (departure._tag === "Left") this.#expect(departure.dueAtMillis)
     const last = departure._tag === "Stuck" ? resident.recorder.ending.at(-1) : undefined
-    if (last?._tag === "SagaStuck") this.#alarm.stuck(executionId, problemOf(last))
+    if (last?._tag === "SagaStuck") this.#alarm.stuck(executionId, problemOf(last, resident.recorder.ending))
     if (departure._tag === "Broken") {
       this.#broken(resident, `Defect: ${Cause.pretty(departure.cause)}`, departure.cause)
     } else if (departure._tag === "Gone" && departure.fate?._tag === "Refused") {

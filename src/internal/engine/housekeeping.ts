@@ -24,7 +24,9 @@ export const purge = <E, R>(
     if (!(Number.isSafeInteger(batch) && batch > 0)) throw wrong("batch", batch, "a whole number of 1 or more")
     const foreign = states.find((state) => !finalStates.includes(state))
     if (foreign !== undefined) throw wrong("states", foreign, "final states: what is live or stuck is never deleted")
-    const updatedBeforeMillis = now - Duration.toMillis(olderThan)
+    const millis = Number.isNaN(olderThan) ? Number.NaN : Duration.toMillis(olderThan)
+    if (!(millis > 0)) throw wrong("olderThan", millis, "a time above 0: whatever has ended longer ago is deleted")
+    const updatedBeforeMillis = now - millis
     const filter = { saga, states, updatedBeforeMillis, limit: batch }
     let deleted = 0
     const page = (after: Cursor | undefined) =>
@@ -55,11 +57,11 @@ const skewMillis = 1_000
 /** Looks for what is wrong, and says what to do about each. */
 export const doctor = (engine: Engine): Effect.Effect<ReadonlyArray<Finding>, JournalUnavailable> =>
   Effect.gen(function*() {
-    const { journal, live } = engine
+    const { journal } = engine
     const findings: Array<Finding> = []
-    const before = live.currentTimeMillisUnsafe()
+    const before = yield* Clock.currentTimeMillis
     const { leases, longFacts, nowMillis, schema } = yield* journal.inspect({ longerThan: longFact })
-    const after = live.currentTimeMillisUnsafe()
+    const after = yield* Clock.currentTimeMillis
     if (schema !== undefined && schema.found !== schema.known) {
       findings.push({
         about: "SchemaMismatch",

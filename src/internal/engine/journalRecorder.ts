@@ -31,9 +31,30 @@ const telling: ReadonlySet<SagaEvent["_tag"]> = new Set<SagaEvent["_tag"]>([
   "SagaStuck"
 ])
 
-/** Why a person is needed, as a row says it. */
-export const problemOf = ({ open, reason }: Extract<SagaEvent, { readonly _tag: "SagaStuck" }>): string =>
-  `${reason}: ${open.join(", ")}`
+/** How many paths a row names. */
+const namedPaths = 10
+
+/** A reason and some paths in few words. */
+export const problemText = (reason: string, paths: ReadonlyArray<string>): string => {
+  const more = paths.length - namedPaths
+  return `${reason}: ${paths.slice(0, namedPaths).join(", ")}${more > 0 ? ` and ${more} more` : ""}`
+}
+
+/** Why a person is needed, as a row says it: what a person has to decide about, and not what waits for that. */
+export const problemOf = (
+  { open, reason }: Extract<SagaEvent, { readonly _tag: "SagaStuck" }>,
+  facts: ReadonlyArray<SagaEvent>
+): string => {
+  const failed = new Set<string>()
+  for (const fact of facts) {
+    if (
+      fact._tag === "StepFailed" || fact._tag === "CompensationFailed"
+      || fact._tag === "StepUncertain" && fact.whenUncertain === "stuck"
+    ) failed.add(fact.path)
+  }
+  const decisive = open.filter((path) => failed.has(path))
+  return problemText(reason, decisive.length > 0 ? decisive : open)
+}
 
 /** Writes the facts of one execution. */
 export class JournalRecorder implements Recorder {
@@ -127,7 +148,7 @@ export class JournalRecorder implements Recorder {
       case "SagaCompensated":
         return this.become("Compensated", null)
       case "SagaStuck":
-        return this.become("Stuck", problemOf(event))
+        return this.become("Stuck", problemOf(event, this.ending))
       case "UnwindStarted":
         if (event.scope === "") this.#update = this.#updateTo("Compensating", { released: false })
         return

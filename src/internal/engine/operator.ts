@@ -9,30 +9,36 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type { OperatorError, Verb } from "../../ExecutionError.ts"
 import { AlreadyCommitted, ExecutionNotFound, VerbRefused } from "../../ExecutionError.ts"
-import type { ExecutionRecord, ExecutionState, JournalUnavailable } from "../../Journal.ts"
+import type { ExecutionRecord, ExecutionState, FactRecord, JournalUnavailable } from "../../Journal.ts"
 import type { By, SagaEvent } from "../../SagaEvent.ts"
 import type { SagaState } from "../../SagaState.ts"
 import { apply, fold, undecided } from "../../SagaState.ts"
 import type { StepPath } from "../../StepPath.ts"
 import { printable } from "../../StepPath.ts"
 import { underLastNames } from "../renames.ts"
+import { onClock } from "../wait.ts"
 import { cancel, finalAt } from "./cancelling.ts"
 import { readDefinition, readLoosely, writeLoosely } from "./codec.ts"
 import type { Fate } from "./committer.ts"
 import type { Engine } from "./engine.ts"
+import { problemText } from "./journalRecorder.ts"
 import { commitOf } from "./places.ts"
 import { standing } from "./reading.ts"
-import { isUnreadable } from "./returning.ts"
+import { isUnreadable, readFacts } from "./returning.ts"
 
 /** An execution as a decision finds it. */
 interface Standing {
   /** Its version and definition are those that it goes by now. */
   readonly row: ExecutionRecord
+  readonly records: ReadonlyArray<FactRecord>
   /** Where the next fact goes. */
   readonly sequence: number
   /** Its facts, values as they are encoded, and what they come to; undefined when not all can be read. */
   readonly known: { readonly facts: ReadonlyArray<SagaEvent>; readonly state: SagaState } | undefined
 }
+
+const unreadableHere =
+  "Its facts cannot be read here, as without the cipher or the key that they were sealed with: ask an engine that has it"
 
 /** What is written down, and where the execution stands from then on. */
 interface Decision {
@@ -53,9 +59,11 @@ interface Request extends By {
 export const retry = (engine: Engine, executionId: string, by: By): Effect.Effect<void, OperatorError> => {
   const request: Request = { engine, verb: "retry", executionId, ...by }
   return decide(request, (standing, atMillis) =>
-    standing.row.state === "Stuck"
-      ? Effect.succeed(goOn(standing, { _tag: "RetryRequested", atMillis, ...by }))
-      : refuse(request, standing, "Only what is stuck is tried again"))
+    standing.row.state !== "Stuck"
+      ? refuse(request, standing, "Only what is stuck is tried again")
+      : standing.known === undefined && !isUnreadable(standing.row.problem)
+      ? refuse(request, standing, unreadableHere)
+      : Effect.succeed(goOn(standing, { _tag: "RetryRequested", atMillis, ...by })))
 }
 
 /** Settles what is open at a path by what a person has found out, or done by hand. */
@@ -70,6 +78,7 @@ export const skip = (
   return decide(request, (standing, atMillis) => {
     const { known, row } = standing
     if (row.state !== "Stuck") return refuse(request, standing, "Only a path that is open can be skipped")
+    if (known === undefined && !isUnreadable(row.problem)) return refuse(request, standing, unreadableHere)
     const open = known === undefined ? [] : undecided(known.state)
     if (known === undefined || !open.includes(path)) {
       const what = open.length === 0
@@ -84,6 +93,12 @@ export const skip = (
         : refuse(request, standing, `A compensation has no result: skip "${path}" without a value`)
     }
     const registered = engine.registry.find(row)
+    if (registered !== undefined) {
+      const facts = readFacts(registered, standing.records)
+      if (Result.isFailure(facts)) {
+        return refuse(request, standing, `The saga that is registered here cannot read the execution: ${facts.failure}`)
+      }
+    }
     // The value is of the version that the execution stands at, and so is the fact.
     const codec = registered?.migrations.get(row.version) ?? registered?.codec
     if (codec === undefined) {
@@ -104,6 +119,7 @@ export const compensate = (engine: Engine, executionId: string, by: By): Effect.
     const { known, row } = standing
     if (row.state === "Compensating") return refuse(request, standing, "It is unwinding already")
     if (row.state !== "Stuck") return Effect.succeed("Live" as const)
+    if (known === undefined && !isUnreadable(row.problem)) return refuse(request, standing, unreadableHere)
     if (known === undefined || isUnreadable(row.problem)) {
       const why = "What it has done cannot be read by today's saga. Register one that can and retry it, or abandon it"
       return refuse(request, standing, why)
@@ -116,10 +132,17 @@ export const compensate = (engine: Engine, executionId: string, by: By): Effect.
     })
   })
   const late = decide(request, (standing) => refuse(request, standing, "It is about to unwind already"))
+  const unanswered = decide(request, (standing) =>
+    refuse(
+      request,
+      standing,
+      "No engine has answered yet: its pivot may be in flight, or no engine has its saga (then abandon it). The request stands, and is carried out when one answers"
+    ))
   return Effect.flatMap(look, (found) => {
     if (found !== "Live") return Effect.void
-    return Effect.matchEffect(cancel(engine, executionId, by), {
-      onSuccess: (answer) => answer === "Cancelled" ? Effect.void : late,
+    const asked = Effect.timeoutOption(cancel(engine, executionId, by), engine.settings.leaseMillis)
+    return Effect.matchEffect(onClock(engine.live, asked), {
+      onSuccess: (answer) => Option.isNone(answer) ? unanswered : answer.value === "Cancelled" ? Effect.void : late,
       onFailure: (error) =>
         error._tag === "ExecutionStuck"
           // It has become stuck meanwhile.
@@ -140,6 +163,47 @@ export const abandon = (engine: Engine, executionId: string, by: By): Effect.Eff
     ),
     () => Effect.sync(() => engine.residents.get(executionId)?.cut())
   )
+}
+
+/**
+ * Gives the results of an abandoned execution to the one that does it again: once, so that nothing is undone by two. One
+ * who had begun this, and died before the other execution was there, begins again under the same id.
+ */
+export const handOver = (
+  engine: Engine,
+  executionId: string,
+  to: string,
+  by: By
+): Effect.Effect<void, ExecutionNotFound | VerbRefused | JournalUnavailable> => {
+  const request: Request = { engine, verb: "rerun", executionId, ...by }
+  return Effect.gen(function*() {
+    while (true) {
+      const standing = yield* stand(engine, executionId)
+      const { known, row } = standing
+      if (row.state !== "Abandoned" || known === undefined) {
+        return yield* refuse(
+          request,
+          standing,
+          "Only results of what was abandoned can be kept: those of others stand, or are undone"
+        )
+      }
+      const before = known.facts.find((fact) => fact._tag === "ResultsHandedOver")
+      if (before !== undefined) {
+        const heir = `execution "${printable(before.to)}"`
+        if (Option.isSome(yield* engine.journal.find(before.to))) {
+          return yield* refuse(request, standing, `Its results belong to ${heir} now: look at that one`)
+        }
+        if (before.to === to) return
+        const why = `Its results were promised to ${heir}, which was not begun: give that \`executionId\``
+        return yield* refuse(request, standing, why)
+      }
+      const fact = { _tag: "ResultsHandedOver", atMillis: yield* Clock.currentTimeMillis, ...by, to } as const
+      const fate = yield* write(request, standing, { fact, state: "Abandoned" })
+      if (fate._tag === "Written") return
+      if (fate._tag === "Refused") return yield* refuse(request, standing, fate.cause.message)
+      yield* Effect.yieldNow
+    }
+  })
 }
 
 // ------------------------------------------------------------------------------------------- deciding
@@ -189,6 +253,7 @@ const stand = (engine: Engine, executionId: string): Effect.Effect<Standing, Exe
     const state = Result.flatMap(facts, (facts) => Result.mapError(fold(facts), String))
     return {
       row: standing(row.value, records),
+      records,
       sequence: (records.at(-1)?.sequence ?? -1) + 1,
       known: Result.isSuccess(facts) && Result.isSuccess(state)
         ? { facts: facts.success, state: state.success }
@@ -201,7 +266,7 @@ const goOn = ({ known, row }: Standing, fact: SagaEvent): Decision => {
   const next = known === undefined ? undefined : Result.getOrUndefined(apply(known.state, fact))
   if (next?.status !== "Stuck") return { fact, state: next?.status === "Compensating" ? "Compensating" : "Running" }
   const [reason] = (row.problem ?? "").split(":")
-  return { fact, state: "Stuck", problem: `${reason}: ${next.open.join(", ")}` }
+  return { fact, state: "Stuck", problem: problemText(reason!, undecided(next)) }
 }
 
 const write = (
@@ -233,7 +298,9 @@ const longest = { actor: 200, comment: 4_000 }
 /** What a decision lacks, in words. */
 export const unsaid = (by: By): string | undefined => {
   for (const field of ["actor", "comment"] as const) {
-    if (by[field].trim() === "") return "Say who decides this (`actor`) and why (`comment`): it is kept for ever"
+    if (typeof by[field] !== "string" || by[field].trim() === "") {
+      return "Say who decides this (`actor`) and why (`comment`): it is kept for ever"
+    }
     if (by[field].length > longest[field]) return `\`${field}\` has more than ${longest[field]} characters`
   }
   return undefined

@@ -11,14 +11,16 @@ import type { ExecutionRecord, FactRecord } from "../../Journal.ts"
 import type { RerunOptions } from "../../Operations.ts"
 import type { SagaEvent } from "../../SagaEvent.ts"
 import type { SagaDefinition } from "../../SagaValue.ts"
+import { printable } from "../../StepPath.ts"
 import { History } from "../history.ts"
 import { isDone } from "../recorded.ts"
 import { revise } from "../revised.ts"
 import { randomId } from "../run.ts"
 import type { Node } from "../tree.ts"
 import { finalAt } from "./cancelling.ts"
+import { readLoosely } from "./codec.ts"
 import type { Engine } from "./engine.ts"
-import { unsaid } from "./operator.ts"
+import { handOver, unsaid } from "./operator.ts"
 import { standing } from "./reading.ts"
 import type { Registered } from "./registry.ts"
 import { definitionThen, readFacts } from "./returning.ts"
@@ -53,17 +55,26 @@ export const rerun = (
     if (Result.isFailure(payload)) return yield* new PayloadRefused({ saga: row.saga, issue: payload.failure })
     const id = options.executionId ??
       (yield* Effect.withFiber((fiber) => Effect.succeed(idAfter(row, randomId(fiber)))))
+    if (id === executionId) return yield* refuse("A new execution needs another id than the old one")
     const more = { rerunOf: executionId, actor, comment }
     const beginning = yield* beginningOf(registered, payload.success, id, more)
-    if (!keepResults) return yield* startWith(engine, beginning, [])
+    const begin = (facts: ReadonlyArray<FactRecord>) =>
+      Effect.gen(function*() {
+        yield* startWith(engine, beginning, facts)
+        // Who has the id already may be anybody.
+        const [first] = yield* engine.journal.facts(id, 0)
+        const started = first === undefined ? undefined : Result.getOrUndefined(readLoosely(first.data))
+        if (started?._tag === "SagaStarted" && started.rerunOf === executionId) return id
+        return yield* refuse(`The id "${printable(id)}" belongs to an execution that is none of it: give another one`)
+      })
+    if (!keepResults) return yield* begin([])
     if (Result.isFailure(facts)) return yield* refuse(`Its results cannot be kept: ${facts.failure}`)
     const last = standing(row, records)
     const then = yield* engine.journal.definition(last.definition)
     if (Option.isNone(then)) return yield* refuse("Its results cannot be kept: its definition is not in the journal")
     const kept = keptOf(registered, row, revise(facts.success), definitionThen(registered, last, then.value))
-    return yield* startWith(
-      engine,
-      beginning,
+    yield* handOver(engine, executionId, id, { actor, comment })
+    return yield* begin(
       kept.map((fact, index): FactRecord => ({
         executionId: id,
         sequence: index + 1,
