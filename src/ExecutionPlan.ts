@@ -10,6 +10,7 @@ import { isTyped } from "./internal/cause.ts"
 import type { Commit } from "./internal/engine/places.ts"
 import { commitOf, definedAt } from "./internal/engine/places.ts"
 import { limitedAt } from "./internal/history.ts"
+import { savePointsAround } from "./internal/paths.ts"
 import { revise } from "./internal/revised.ts"
 import type { UncertainReason } from "./SagaError.ts"
 import type { SagaEvent } from "./SagaEvent.ts"
@@ -294,13 +295,7 @@ class Account {
 
   /** The save-points around a path, the innermost first. */
   scopesOf(path: StepPath): ReadonlyArray<StepPath> {
-    const scopes: Array<StepPath> = []
-    for (let end = path.lastIndexOf("/first/"); end > 0; end = path.lastIndexOf("/first/", end - 1)) {
-      const scope = path.slice(0, end)
-      // A key of a `forEach` may read like the way of an `orElse`.
-      if (definedAt(this.#definition, scope)?.kind === "orElse") scopes.push(scope)
-    }
-    return [...scopes, ""]
+    return savePointsAround(path, (scope) => definedAt(this.#definition, scope)?.kind === "orElse")
   }
 
   /** Whether a path is in the first way of an `orElse` that is being undone alone. */

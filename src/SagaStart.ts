@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { ExecutionConflict, ExecutionIdInvalid, PayloadRefused } from "./ExecutionError.ts"
 import type { Registered } from "./internal/engine/registry.ts"
-import { describe } from "./internal/engine/registry.ts"
+import { definitionRecord, describe } from "./internal/engine/registry.ts"
 import { openFacts, sealFact } from "./internal/engine/sealed.ts"
 import { beginningOf, firstOf, joined } from "./internal/engine/starting.ts"
 import type { SagaTree } from "./internal/tree.ts"
@@ -58,13 +58,12 @@ export const make = (
   Effect.withFiber((fiber) => {
     const cipher = Option.getOrUndefined(Context.getOption(fiber.context, JournalCipher))
     const registered = { ...described(toTree(saga), cipher !== undefined), clock: fiber.getRef(Clock.Clock) }
-    const { definition, hash } = registered
     return Effect.flatMap(beginningOf(registered, payload, executionId), (beginning) => {
       const first = firstOf(beginning)
       return Effect.map(cipher === undefined ? Effect.succeed(first) : sealFact(cipher, first), (fact): SagaStart => ({
         row: { ...beginning.row, owned: false },
         fact,
-        definition: { hash, saga: definition.saga, version: definition.version, data: JSON.stringify(definition) },
+        definition: definitionRecord(registered),
         warnings: beginning.warnings,
         joined: (saga, data) =>
           cipher === undefined ? joined(beginning, saga, data) : Effect.flatMap(

@@ -9,7 +9,7 @@ import { SagaTimedOut } from "../SagaError.ts"
 import type { SagaEvent } from "../SagaEvent.ts"
 import type { StepPath } from "../StepPath.ts"
 import { isTyped, toDefects } from "./cause.ts"
-import { nodeAt } from "./paths.ts"
+import { nodeAt, savePointsAround } from "./paths.ts"
 import type { SagaTree } from "./tree.ts"
 
 type Fact<Tag extends SagaEvent["_tag"]> = Extract<SagaEvent, { readonly _tag: Tag }>
@@ -222,13 +222,7 @@ export class History {
 
   /** The save-points around a path, the innermost first. */
   #scopesOf(path: StepPath): ReadonlyArray<StepPath> {
-    const scopes: Array<StepPath> = []
-    for (let end = path.lastIndexOf("/first/"); end > 0; end = path.lastIndexOf("/first/", end - 1)) {
-      const scope = path.slice(0, end)
-      // A key of a `forEach` may read like the way of an `orElse`.
-      if (nodeAt(this.#tree, scope)?._tag === "OrElse") scopes.push(scope)
-    }
-    return [...scopes, ""]
+    return savePointsAround(path, (scope) => nodeAt(this.#tree, scope)?._tag === "OrElse")
   }
 
   #judge(scope: StepPath, failure: Failure): void {

@@ -1,7 +1,21 @@
-/** Finding the node that stands at a path. Knows names and shapes only. */
+/** Finding the node that stands at a path, and the save-points around it. Knows names and shapes only. */
 import type { StepPath } from "../StepPath.ts"
 import { segments as segmentsOf } from "../StepPath.ts"
 import type { Node, SagaTree } from "./tree.ts"
+
+/** The save-points around a path, the innermost first: each `orElse` in whose first way it stands, then the whole saga. */
+export const savePointsAround = (
+  path: StepPath,
+  isOrElse: (path: StepPath) => boolean
+): ReadonlyArray<StepPath> => {
+  const scopes: Array<StepPath> = []
+  for (let end = path.lastIndexOf("/first/"); end > 0; end = path.lastIndexOf("/first/", end - 1)) {
+    const scope = path.slice(0, end)
+    // A key of a `forEach` may read like the way of an `orElse`.
+    if (isOrElse(scope)) scopes.push(scope)
+  }
+  return [...scopes, ""]
+}
 
 const byName = new WeakMap<SagaTree, Map<string, Node>>()
 

@@ -12,6 +12,7 @@ import type { By } from "../../SagaEvent.ts"
 import { onClock } from "../wait.ts"
 import { readBy } from "./codec.ts"
 import type { Engine } from "./engine.ts"
+import { isFinal, isLive } from "./states.ts"
 
 /** Whether this request is on record, or nothing was: the execution unwinds for another reason. */
 export type Cancelled = "Cancelled" | "Unwinding"
@@ -69,17 +70,14 @@ const isOf = (by: Partial<By>, of: Partial<By>): boolean => by.actor === of.acto
 const isUndone = ({ state }: ExecutionRecord): boolean => state === "Compensating"
 
 /** Whether nobody runs it any more: it has ended, or a person has to decide. */
-export const isAtRest = ({ state }: ExecutionRecord): boolean =>
-  state !== "Running" && state !== "Waiting" && state !== "Compensating"
+export const isAtRest = ({ state }: ExecutionRecord): boolean => !isLive(state)
 
 const atRest = (row: ExecutionRecord): Effect.Effect<never, AlreadyFinal | ExecutionStuck> =>
   Effect.fail(finalAt(row) ?? stuckAt(row))
 
 /** The error of who wants to change an execution that has ended; undefined when it has not. */
 export const finalAt = ({ executionId, state }: ExecutionRecord): AlreadyFinal | undefined =>
-  state === "Succeeded" || state === "Compensated" || state === "Abandoned"
-    ? new AlreadyFinal({ executionId, state })
-    : undefined
+  isFinal(state) ? new AlreadyFinal({ executionId, state }) : undefined
 
 /** The error of who meets an execution that waits for a person. */
 export const stuckAt = ({ executionId, problem, saga }: ExecutionRecord): ExecutionStuck =>

@@ -207,14 +207,19 @@ const unopened = (json: unknown): string | undefined =>
     ? "it is sealed, and this engine has no cipher. Give it the `JournalCipher` that the journal was written with"
     : undefined
 
+/** The fact that a text holds, its values as they are encoded, or in words why it holds none. Throws where it is no JSON. */
+const looseUnsafe = (text: string): Result.Result<SagaEvent, string> => {
+  const json: unknown = JSON.parse(text)
+  const closed = unopened(json)
+  if (closed !== undefined) return Result.fail(closed)
+  const fact = events(json)
+  return Exit.isSuccess(fact) ? Result.succeed(fact.value) : Result.fail(issueOf(fact.cause))
+}
+
 /** A fact whose values stay as they are encoded, of whatever saga it is; or in words why the text holds none. */
 export const readLoosely = (text: string): Result.Result<SagaEvent, string> => {
   try {
-    const json: unknown = JSON.parse(text)
-    const closed = unopened(json)
-    if (closed !== undefined) return Result.fail(closed)
-    const fact = events(json)
-    return Exit.isSuccess(fact) ? Result.succeed(fact.value) : Result.fail(issueOf(fact.cause))
+    return looseUnsafe(text)
   } catch (problem) {
     return Result.fail(String(problem))
   }
@@ -312,12 +317,9 @@ export class Codec {
   decode(text: string): Result.Result<SagaEvent, string> {
     let what = "a fact"
     try {
-      const json: unknown = JSON.parse(text)
-      const closed = unopened(json)
-      if (closed !== undefined) return Result.fail(closed)
-      const shape = events(json)
-      if (Exit.isFailure(shape)) return Result.fail(issueOf(shape.cause))
-      const event = this.#sealed && this.#isStrange(shape.value) ? withoutValues(shape.value) : shape.value
+      const loose = looseUnsafe(text)
+      if (Result.isFailure(loose)) return loose
+      const event = this.#sealed && this.#isStrange(loose.success) ? withoutValues(loose.success) : loose.success
       what = `${event._tag}${"path" in event ? ` of "${event.path}"` : ""}`
       return Result.succeed(this.#read(event))
     } catch (problem) {

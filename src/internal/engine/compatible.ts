@@ -1,6 +1,7 @@
 /** What would become of the executions of a journal under some sagas. It touches none of them. */
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
+import type * as Option from "effect/Option"
+import type * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type { ExecutionRecord, JournalUnavailable } from "../../Journal.ts"
 import type { Compatibility } from "../../Operations.ts"
@@ -8,20 +9,28 @@ import type { SagaTree } from "../tree.ts"
 import type { Engine } from "./engine.ts"
 import { all } from "./queries.ts"
 import { missing, runnerOf } from "./reading.ts"
+import type { Versions } from "./registry.ts"
 import { keyOf, versionsOf } from "./registry.ts"
+import type { Returning } from "./returning.ts"
 import { read } from "./returning.ts"
+import { liveStates } from "./states.ts"
 
 /** How many executions are read at once. */
 const concurrency = 8
 
-/** Reads every live execution as an engine with these sagas would. */
-export const compatible = (
-  engine: Engine,
-  trees: ReadonlyArray<SagaTree>
-): Effect.Effect<Compatibility, JournalUnavailable> =>
-  Effect.gen(function*() {
-    const { journal, registry } = engine
-    const versions = versionsOf(trees, registry.sealed)
+/** What some versions of sagas make of an execution: it is read, or which version it would need. */
+interface Looked {
+  readonly executionId: string
+  readonly found: Result.Result<Returning, string> | ExecutionRecord
+}
+
+/** Reads executions as an engine with these versions would, and touches none of them. */
+export const lookAt = (
+  { journal }: Engine,
+  versions: Versions,
+  rows: Stream.Stream<ExecutionRecord, JournalUnavailable>
+): Stream.Stream<Looked, JournalUnavailable> =>
+  Stream.suspend(() => {
     const definitions = new Map<string, Option.Option<string>>()
     const definition = (hash: string) =>
       Effect.suspend(() => {
@@ -37,13 +46,22 @@ export const compatible = (
         return registered === undefined
           ? missing(versions, row, facts)
           : yield* read({ execution: row, facts, clean: true }, registered, definition)
-      }).pipe(Effect.map((found) => ({ executionId: row.executionId, found })))
+      }).pipe(Effect.map((found): Looked => ({ executionId: row.executionId, found })))
+    return Stream.mapEffect(rows, look, { concurrency })
+  })
+
+/** Reads every live execution as an engine with these sagas would. */
+export const compatible = (
+  engine: Engine,
+  trees: ReadonlyArray<SagaTree>
+): Effect.Effect<Compatibility, JournalUnavailable> =>
+  Effect.gen(function*() {
+    const versions = versionsOf(trees, engine.registry.sealed)
     let goOn = 0
     let migrated = 0
     const parked: Array<Compatibility["parked"][number]> = []
     const left = new Map<string, { readonly saga: string; readonly version: number; count: number }>()
-    const live = all(engine, { state: ["Running", "Waiting", "Compensating"] })
-    yield* Stream.runForEach(Stream.mapEffect(live, look, { concurrency }), ({ executionId, found }) =>
+    yield* Stream.runForEach(lookAt(engine, versions, all(engine, { state: liveStates })), ({ executionId, found }) =>
       Effect.sync(() => {
         if (!("_tag" in found)) {
           const { saga, version } = found

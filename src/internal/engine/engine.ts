@@ -369,10 +369,10 @@ export class Engine {
     const update = { ...seenOf(claimed), state: "Stuck", dueAtMillis: null, problem } as const
     return Effect.callback<undefined>((resume) =>
       this.#release(executionId, update, (fate) => {
-        const observers = fate._tag === "Written"
-          ? watchingOf(registered, executionId, startOf(registered, facts))
-          : undefined
-        if (fate._tag === "Written") this.#parked(executionId, registered, observers, problem, Cause.empty)
+        if (fate._tag === "Written") {
+          const observers = watchingOf(registered, executionId, startOf(registered, facts))
+          this.#parked(executionId, registered, observers, problem, Cause.empty)
+        }
         resume(Effect.undefined)
       })
     )
@@ -513,8 +513,8 @@ export class Engine {
         for (const signal of yield* journal.signals(this.#lease)) {
           this.residents.get(signal.executionId)?.signal([signal])
         }
+        if (this.#looks++ % looksForAbandoned === 0) yield* this.#letGo
       }
-      if (this.#looks++ % looksForAbandoned === 0) yield* this.#letGo
       const waited = this.watches.executionIds.filter((executionId) => !this.residents.has(executionId))
       if (waited.length > 0) {
         for (const { executionId, state } of yield* journal.settled(waited)) this.watches.tell(executionId, state)

@@ -3,17 +3,17 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type { Cursor, ExecutionRecord, JournalUnavailable } from "../../Journal.ts"
 import type { Finding, PurgeOptions } from "../../Operations.ts"
 import { printable } from "../../StepPath.ts"
+import { reasonOf } from "./advice.ts"
 import { toLine } from "./archiveLine.ts"
+import { lookAt } from "./compatible.ts"
 import type { Engine } from "./engine.ts"
 import { all, wrong } from "./queries.ts"
-import { missing, runnerOf } from "./reading.ts"
-import { isUnreadable, read } from "./returning.ts"
-
-const finalStates = ["Succeeded", "Compensated", "Abandoned"] as const
+import { finalStates, liveStates } from "./states.ts"
 
 /** Deletes what has ended long enough ago, in batches, and tells after each how many that were in all. */
 export const purge = <E, R>(
@@ -100,42 +100,43 @@ export const doctor = (engine: Engine): Effect.Effect<ReadonlyArray<Finding>, Jo
         advice: "Keep large values where they belong, and their keys in the saga: above 1 MiB a value is refused"
       })
     }
-    const trouble = yield* Stream.runCollect(
-      Stream.mapEffect(
-        all(engine, { state: ["Running", "Waiting", "Compensating", "Stuck"] }),
-        (row) => look(engine, row)
-      )
-    )
-    return [...findings, ...grouped(trouble.flatMap((finding) => finding === undefined ? [] : [finding]))]
+    const open = all(engine, { state: [...liveStates, "Stuck"] })
+    const trouble = yield* Stream.runCollect(lookAt(engine, engine.registry, open))
+    return [...findings, ...grouped(trouble.flatMap(({ executionId, found }) => findingOf(executionId, found) ?? []))]
   })
 
-/** Whether an execution that is not final could be gone on with here. */
-const look = (engine: Engine, row: ExecutionRecord): Effect.Effect<Finding | undefined, JournalUnavailable> =>
-  Effect.gen(function*() {
-    const { executionId } = row
-    const facts = yield* engine.journal.facts(executionId, 0)
-    const registered = runnerOf(engine.registry, row, facts)
-    if (registered === undefined) {
-      const { saga, version } = missing(engine.registry, row, facts)
-      return {
-        about: "UnknownSaga",
-        executionIds: [executionId],
-        problem: `Version ${version} of saga "${printable(saga)}" is not registered here`,
-        advice: "Register it in an engine on this journal, or give a newer version a migration; or abandon what is left"
-      }
-    }
-    const returning = yield* read({ execution: row, facts, clean: true }, registered, engine.journal.definition)
-    if (returning._tag === "Success" || !isUnreadable(returning.failure)) return undefined
-    const isChange = returning.failure.startsWith("DefinitionChanged")
+/** What keeps an execution that is not final from going on here. */
+const findingOf = (
+  executionId: string,
+  found: Result.Result<unknown, string> | ExecutionRecord
+): Finding | undefined => {
+  const executionIds = [executionId]
+  if (!("_tag" in found)) {
     return {
-      about: isChange ? "DefinitionChanged" : "Undecodable",
-      executionIds: [executionId],
-      problem: returning.failure,
-      advice: isChange
-        ? "Register the old saga under its version beside the new one, or give the new one a migration; then retry, or abandon"
-        : "Give the schema back what it could read, or the saga a new version and a migration; then retry, or abandon"
+      about: "UnknownSaga",
+      executionIds,
+      problem: `Version ${found.version} of saga "${printable(found.saga)}" is not registered here`,
+      advice: "Register it in an engine on this journal, or give a newer version a migration; or abandon what is left"
     }
-  })
+  }
+  if (Result.isSuccess(found)) return undefined
+  const problem = found.failure
+  return reasonOf(problem) === "DefinitionChanged"
+    ? {
+      about: "DefinitionChanged",
+      executionIds,
+      problem,
+      advice:
+        "Register the old saga under its version beside the new one, or give the new one a migration; then retry, or abandon"
+    }
+    : {
+      about: "Undecodable",
+      executionIds,
+      problem,
+      advice:
+        "Give the schema back what it could read, or the saga a new version and a migration; then retry, or abandon"
+    }
+}
 
 /** Findings with the same words are one. */
 const grouped = (findings: ReadonlyArray<Finding>): ReadonlyArray<Finding> => {

@@ -27,6 +27,7 @@ import type {
 } from "../../Journal.ts"
 import { DueQueue } from "./dueQueue.ts"
 import { pageOf } from "./memoryList.ts"
+import { isFinal, isLive } from "./states.ts"
 
 /** How many answers a lease remembers: a batch whose answer was lost is written again before so many others. */
 const remembered = 1024
@@ -119,11 +120,6 @@ interface Kind {
   readonly calm: DueQueue<Row>
   readonly suspects: DueQueue<Row>
 }
-
-const isLive = (state: ExecutionState): boolean =>
-  state === "Running" || state === "Waiting" || state === "Compensating"
-
-const isFinal = (state: ExecutionState): boolean => state !== "Stuck" && !isLive(state)
 
 const toRecord = (row: Row): ExecutionRecord => ({
   executionId: row.start.executionId,

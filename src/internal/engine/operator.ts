@@ -198,10 +198,7 @@ export const handOver = (
         return yield* refuse(request, standing, why)
       }
       const fact = { _tag: "ResultsHandedOver", atMillis: yield* Clock.currentTimeMillis, ...by, to } as const
-      const fate = yield* write(request, standing, { fact, state: "Abandoned" })
-      if (fate._tag === "Written") return
-      if (fate._tag === "Refused") return yield* refuse(request, standing, fate.cause.message)
-      yield* Effect.yieldNow
+      if (yield* record(request, standing, { fact, state: "Abandoned" })) return
     }
   })
 }
@@ -226,12 +223,7 @@ const decide = <A = never>(
       const atMillis = yield* Clock.currentTimeMillis
       const decision = yield* judge(standing, atMillis)
       if (!isDecision(decision)) return decision
-      const fate = yield* write(request, standing, decision)
-      if (fate._tag === "Refused") return yield* refuse(request, standing, fate.cause.message)
-      if (fate._tag !== "Written") {
-        yield* Effect.yieldNow
-        continue
-      }
+      if (!(yield* record(request, standing, decision))) continue
       engine.watches.wake(executionId)
       engine.poke()
       yield* engine.decided(standing.row, standing.known?.facts[0], decision.fact)
@@ -292,6 +284,15 @@ const write = (
       settled: (fate) => resume(Effect.succeed(fate))
     })
   )
+
+/** Writes a decision behind what was looked at. False: somebody wrote in between, and it is looked at again. */
+const record = (request: Request, standing: Standing, decision: Decision): Effect.Effect<boolean, VerbRefused> =>
+  Effect.flatMap(write(request, standing, decision), (fate) =>
+    fate._tag === "Refused"
+      ? refuse(request, standing, fate.cause.message)
+      : fate._tag === "Written"
+      ? Effect.succeed(true)
+      : Effect.as(Effect.yieldNow, false))
 
 const longest = { actor: 200, comment: 4_000 }
 

@@ -21,7 +21,7 @@ export class Reader {
 
   /** The next fact, under today's names, or in words why it cannot be read. */
   read(text: string): Result.Result<SagaEvent, string> {
-    const version = this.#version ??= versionIn(text) ?? this.#registered.definition.version
+    const version = this.#version ??= this.#first(text)
     return Result.map(Result.flatMap(this.#of(version), (reads) => reads.decode(text)), (fact) => {
       if (fact._tag !== "SagaMigrated") return fact
       this.#version = fact.to
@@ -30,6 +30,12 @@ export class Reader {
       const { renamed: _, ...rest } = fact
       return rest
     })
+  }
+
+  /** What the first fact is of. A saga that tells of no other version reads all of them as its own. */
+  #first(text: string): number {
+    const { definition, migrations } = this.#registered
+    return (migrations.size === 0 ? undefined : versionIn(text)) ?? definition.version
   }
 
   #of(version: number): Result.Result<{ readonly decode: Registered["codec"]["decode"] }, string> {

@@ -153,10 +153,8 @@ export class Registry extends Versions {
   /** Keeps the definition in the journal, once in the life of an engine. */
   define(registered: Registered): Effect.Effect<void, JournalUnavailable> {
     if (this.#defined.has(registered.tree)) return Effect.void
-    const { definition, hash } = registered
-    const { saga, version } = definition
     return Effect.map(
-      this.#journal.define({ hash, saga, version, data: JSON.stringify(definition) }),
+      this.#journal.define(definitionRecord(registered)),
       () => void this.#defined.add(registered.tree)
     )
   }
@@ -198,6 +196,14 @@ export const versionsOf = (trees: ReadonlyArray<SagaTree>, sealed: boolean): Ver
 
 /** The name of a version. */
 export const keyOf = ({ saga, version }: Version): string => `${saga}@${version}`
+
+/** A definition as a journal keeps it. */
+export const definitionRecord = (
+  { definition, hash }: Pick<Registered, "definition" | "hash">
+): Parameters<Journal["define"]>[0] => {
+  const { saga, version } = definition
+  return { hash, saga, version, data: JSON.stringify(definition) }
+}
 
 /**
  * What is known of a saga that runs with these services. Throws when its values may not be written down, or when it has a

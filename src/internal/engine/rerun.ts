@@ -24,7 +24,7 @@ import { handOver, unsaid } from "./operator.ts"
 import { standing } from "./reading.ts"
 import type { Registered } from "./registry.ts"
 import { definitionThen, readFacts } from "./returning.ts"
-import { beginningOf, startWith } from "./starting.ts"
+import { beginningOf, longestId, startWith } from "./starting.ts"
 
 /** Starts an execution that has ended again, and returns the id of the new one. */
 export const rerun = (
@@ -83,8 +83,6 @@ export const rerun = (
       }))
     )
   })
-
-const longestId = 400
 
 /** An id that is found by the beginning of the old one. */
 const idAfter = ({ executionId }: ExecutionRecord, suffix: string): string => {

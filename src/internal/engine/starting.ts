@@ -110,7 +110,8 @@ export const firstOf = ({ executionId, fact, registered }: Beginning): FactRecor
 
 // ------------------------------------------------------------------------------------------- ids and tags
 
-const longestId = 400
+/** How many characters an id may have. */
+export const longestId = 400
 const longestTag = 200
 const mostTags = 16
 

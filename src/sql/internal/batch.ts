@@ -1,7 +1,7 @@
 /**
  * A batch as a database takes it: what belongs into one row is one row, and what depends on something comes after it.
  */
-import type { Batch, ExecutionState, FactRecord, UpdateRecord } from "../../Journal.ts"
+import type { Batch, ExecutionState, FactRecord, StartRecord, UpdateRecord } from "../../Journal.ts"
 
 /** The states of an execution that goes on. */
 export const liveStates: ReadonlyArray<ExecutionState> = ["Running", "Waiting", "Compensating"]
@@ -72,6 +72,10 @@ export interface Parts {
   readonly signals: ReadonlyArray<number>
 }
 
+/** Tags as a row holds them; undefined where there are none. */
+export const tagsText = (tags: StartRecord["tags"]): string | undefined =>
+  tags === undefined || Object.keys(tags).length === 0 ? undefined : JSON.stringify(tags)
+
 /** Takes a batch apart. */
 export const partsOf = (batch: Batch): Parts => {
   const seen = new Set<string>()
@@ -96,8 +100,9 @@ export const partsOf = (batch: Batch): Parts => {
     const update = updates.get(start.executionId)
     updates.delete(start.executionId)
     const startedAt = Math.trunc(start.startedAtMillis)
-    const own = Object.entries(start.tags ?? {})
-    for (const [name, value] of own) tags.push({ executionId: start.executionId, startedAt, name, value })
+    for (const [name, value] of Object.entries(start.tags ?? {})) {
+      tags.push({ executionId: start.executionId, startedAt, name, value })
+    }
     return {
       executionId: start.executionId,
       saga: start.saga,
@@ -111,7 +116,7 @@ export const partsOf = (batch: Batch): Parts => {
       startedAt,
       updatedAt: Math.trunc(update?.updatedAtMillis ?? startedAt),
       problem: update === undefined ? null : problemOf(update),
-      tags: own.length === 0 ? undefined : JSON.stringify(start.tags)
+      tags: tagsText(start.tags)
     }
   })
   const changes = Array.from(updates.values(), (update): ChangedRow => ({

@@ -32,12 +32,14 @@ export const liveClock = Clock.Clock.defaultValue()
 /** What a statement finds around it. */
 const surroundings = Context.make(Clock.Clock, liveClock).pipe(Context.add(References.TracerEnabled, false))
 
+/** How a transaction begins. On SQLite it takes the right to write at once: halfway it may be too late. */
+export const beginningOn = (sql: SqlClient.SqlClient): string | undefined =>
+  sql.onDialectOrElse({ sqlite: () => "BEGIN IMMEDIATE", orElse: () => undefined })
+
 /** A database behind a client. */
 export const makeDatabase = (client: SqlClient.SqlClient, timeout: Duration.Duration): Database => {
   const sql = client.withoutTransforms()
-  // A transaction on SQLite takes the right to write at once: halfway it may be too late.
-  const begin = sql.onDialectOrElse({ sqlite: () => "BEGIN IMMEDIATE", orElse: () => undefined })
-  const around = Context.add(surroundings, SqlClient.BeginTransaction, begin)
+  const around = Context.add(surroundings, SqlClient.BeginTransaction, beginningOn(sql))
   const apart: Database["apart"] = (effect) => Effect.setContext(effect, around)
   const limit = Duration.format(timeout)
   return {

@@ -4,6 +4,7 @@
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import {
   BatchRefused,
@@ -18,7 +19,7 @@ import { isStorable, partsOf, readable, unstorableIn } from "./batch.ts"
 import { type Database, liveClock, refusedOr, type Row } from "./database.ts"
 import { foundSchema } from "./migrations.ts"
 import { type LeaseLock, takeLock } from "./postgresLock.ts"
-import { postgresReader } from "./postgresReads.ts"
+import { postgresGroups, postgresReadStatements } from "./postgresReads.ts"
 import { postgresStatements, type Variant } from "./postgresStatements.ts"
 import { makeReads } from "./reads.ts"
 import { toClaimed, toExecution, toFact, toSignal } from "./rows.ts"
@@ -210,7 +211,13 @@ export const makePostgres = Effect.fnUntraced(function*(database: Database, pref
         ask("settled", statements.settled, [executionIds.filter(isStorable)]),
         (rows) => rows.map(toExecution)
       ),
-    ...makeReads(postgresReader(ask, prefix, database.run("inspect", foundSchema(database.sql, prefix)))),
+    ...makeReads({
+      statements: postgresReadStatements(prefix),
+      ask,
+      foundSchema: database.run("inspect", foundSchema(database.sql, prefix)),
+      groups: postgresGroups,
+      list: identity
+    }),
     remove: (executionIds) =>
       Effect.map(
         ask("remove", statements.remove, [executionIds.filter(isStorable)]),

@@ -2,16 +2,12 @@
  * What is read from PostgreSQL for people: lists, numbers, histories, and what the store says of itself. None of these
  * statements is prepared, so each is planned for what it is asked.
  */
-import * as Effect from "effect/Effect"
-import type { JournalUnavailable } from "../../Journal.ts"
-import type { Row } from "./database.ts"
-import type { Group, Source } from "./lists.ts"
+import type { Group } from "./lists.ts"
 import { execution, now } from "./postgresStatements.ts"
-import type { Reader } from "./reads.ts"
-import { toCount, toCursor, toExecution, toHistory, toKind, toLease, toLongFact } from "./rows.ts"
+import type { ReadStatements } from "./reads.ts"
 
 /** The statements that read, on the tables with a prefix. */
-export const postgresReadStatements = (prefix: string) => {
+export const postgresReadStatements = (prefix: string): ReadStatements => {
   const leases = `${prefix}leases`
   const executions = `${prefix}executions`
   const facts = `${prefix}facts`
@@ -113,66 +109,8 @@ WHERE length(f.data) > $4::int ORDER BY length(f.data) DESC, x.execution_id, f.s
   }
 }
 
-/** What the reading part of the journal asks PostgreSQL. */
-export const postgresReader = (
-  ask: (
-    operation: string,
-    text: string,
-    params?: ReadonlyArray<unknown>
-  ) => Effect.Effect<ReadonlyArray<Row>, JournalUnavailable>,
-  prefix: string,
-  foundSchema: Effect.Effect<number, JournalUnavailable>
-): Reader => {
-  const statements = postgresReadStatements(prefix)
-
-  const find = (source: Source, limit: number) => {
-    if (source._tag === "Ids") {
-      const { before, from, prefix } = source
-      const end = before === undefined ? [] : [before]
-      return ask("list", statements.ids(before !== undefined), [prefix, from, limit, ...end])
-    }
-    const { beforeMillis, from } = source.span
-    const span = [from.millis, from.executionId, beforeMillis, limit]
-    return source._tag === "Tag"
-      ? ask("list", statements.tagged, [source.name, source.value, ...span])
-      : ask("list", statements[source.index], [...columns(source.groups), ...span])
-  }
-
-  return {
-    kinds: Effect.map(ask("kinds", statements.kinds), (rows) => rows.map(toKind)),
-    candidates: (source, limit) => Effect.map(find(source, limit), (rows) => rows.map(toCursor)),
-    matching: (executionIds, conditions, limit) =>
-      Effect.map(
-        ask("list", statements.matching, [
-          executionIds,
-          conditions.saga,
-          conditions.version,
-          conditions.states,
-          conditions.startedFromMillis,
-          conditions.startedBeforeMillis,
-          conditions.updatedBeforeMillis,
-          conditions.uncertain,
-          JSON.stringify(conditions.tags),
-          limit
-        ]),
-        (rows) => rows.map(toExecution)
-      ),
-    countAll: Effect.map(ask("count", statements.countAll), (rows) => rows.map(toCount)),
-    counts: (groups) => Effect.map(ask("count", statements.counts, columns(groups)), (rows) => rows.map(toCount)),
-    history: (executionId) =>
-      Effect.map(ask("history", statements.history, [executionId]), (rows) => rows.map(toHistory)),
-    nowMillis: Effect.map(ask("inspect", statements.clock), ([row]) => row!["now"]),
-    foundSchema,
-    leases: Effect.map(ask("inspect", statements.leases), (rows) => rows.map(toLease)),
-    longFacts: (groups, longerThan, limit) =>
-      Effect.map(
-        ask("inspect", statements.longFacts, [...columns(groups), longerThan, limit]),
-        (rows) => rows.map(toLongFact)
-      )
-  }
-}
-
-const columns = (groups: ReadonlyArray<Group>) => [
+/** The groups as three lists. */
+export const postgresGroups = (groups: ReadonlyArray<Group>): ReadonlyArray<unknown> => [
   groups.map(({ saga }) => saga),
   groups.map(({ version }) => version),
   groups.map(({ state }) => state)

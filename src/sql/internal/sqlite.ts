@@ -19,7 +19,7 @@ import { type Database, refusedOr, type Row } from "./database.ts"
 import { foundSchema } from "./migrations.ts"
 import { makeReads } from "./reads.ts"
 import { toClaimed, toExecution, toFact, toSignal } from "./rows.ts"
-import { sqliteReader } from "./sqliteReads.ts"
+import { sqliteReadStatements } from "./sqliteReads.ts"
 import { sqliteStatements } from "./sqliteStatements.ts"
 
 /** How many executions are given back at once. */
@@ -200,7 +200,13 @@ export const makeSqlite = (
       ),
     settled: (executionIds) =>
       Effect.map(ask("settled", statements.settled, JSON.stringify(executionIds.filter(isStorable))), records),
-    ...makeReads(sqliteReader(ask, prefix, database.run("inspect", foundSchema(database.sql, prefix)))),
+    ...makeReads({
+      statements: sqliteReadStatements(prefix),
+      ask: (operation, text, params) => ask(operation, text, ...params),
+      foundSchema: database.run("inspect", foundSchema(database.sql, prefix)),
+      groups: (groups) => [JSON.stringify(groups)],
+      list: JSON.stringify
+    }),
     remove: (executionIds) =>
       atOnce(
         "remove",

@@ -2,16 +2,11 @@
  * What is read from SQLite for people: lists, numbers, histories, and what the store says of itself. The order of a cross
  * join is kept, and what must be looked up comes last in it.
  */
-import * as Effect from "effect/Effect"
-import type { JournalUnavailable } from "../../Journal.ts"
-import type { Row } from "./database.ts"
-import type { Source } from "./lists.ts"
-import type { Reader } from "./reads.ts"
-import { toCount, toCursor, toExecution, toHistory, toKind, toLease, toLongFact } from "./rows.ts"
+import type { ReadStatements } from "./reads.ts"
 import { execution, now } from "./sqliteStatements.ts"
 
 /** The statements that read, on the tables with a prefix. */
-export const sqliteReadStatements = (prefix: string) => {
+export const sqliteReadStatements = (prefix: string): ReadStatements => {
   const leases = `${prefix}leases`
   const executions = `${prefix}executions`
   const facts = `${prefix}facts`
@@ -94,67 +89,5 @@ FROM ${leases} l WHERE NOT l.returned AND NOT l.ended ORDER BY l.id`,
 FROM ${groups} CROSS JOIN ${executions} x ON ${isOfGroup} CROSS JOIN ${facts} f ON f.number = x.number
 WHERE octet_length(f.data) > ?2 AND length(f.data) > ?2
 ORDER BY length(f.data) DESC, x.execution_id, f.sequence LIMIT ?3`
-  }
-}
-
-/** What the reading part of the journal asks SQLite. */
-export const sqliteReader = (
-  ask: (
-    operation: string,
-    text: string,
-    ...params: ReadonlyArray<unknown>
-  ) => Effect.Effect<ReadonlyArray<Row>, JournalUnavailable>,
-  prefix: string,
-  foundSchema: Effect.Effect<number, JournalUnavailable>
-): Reader => {
-  const statements = sqliteReadStatements(prefix)
-
-  const find = (source: Source, limit: number) => {
-    if (source._tag === "Ids") {
-      const { before, from, prefix } = source
-      const end = before === undefined ? [] : [before]
-      return ask("list", statements.ids(before !== undefined), prefix, from, limit, ...end)
-    }
-    const { beforeMillis, from } = source.span
-    const span = [from.millis, from.executionId, beforeMillis, limit]
-    return source._tag === "Tag"
-      ? ask("list", statements.tagged, source.name, source.value, ...span)
-      : ask("list", statements[source.index], JSON.stringify(source.groups), ...span)
-  }
-
-  return {
-    kinds: Effect.map(ask("kinds", statements.kinds), (rows) => rows.map(toKind)),
-    candidates: (source, limit) => Effect.map(find(source, limit), (rows) => rows.map(toCursor)),
-    matching: (executionIds, conditions, limit) =>
-      Effect.map(
-        ask(
-          "list",
-          statements.matching,
-          JSON.stringify(executionIds),
-          conditions.saga,
-          conditions.version,
-          conditions.states && JSON.stringify(conditions.states),
-          conditions.startedFromMillis,
-          conditions.startedBeforeMillis,
-          conditions.updatedBeforeMillis,
-          conditions.uncertain,
-          JSON.stringify(conditions.tags),
-          limit
-        ),
-        (rows) => rows.map(toExecution)
-      ),
-    countAll: Effect.map(ask("count", statements.countAll), (rows) => rows.map(toCount)),
-    counts: (groups) =>
-      Effect.map(ask("count", statements.counts, JSON.stringify(groups)), (rows) => rows.map(toCount)),
-    history: (executionId) =>
-      Effect.map(ask("history", statements.history, executionId), (rows) => rows.map(toHistory)),
-    nowMillis: Effect.map(ask("inspect", statements.clock), ([row]) => row!["now"]),
-    foundSchema,
-    leases: Effect.map(ask("inspect", statements.leases), (rows) => rows.map(toLease)),
-    longFacts: (groups, longerThan, limit) =>
-      Effect.map(
-        ask("inspect", statements.longFacts, JSON.stringify(groups), longerThan, limit),
-        (rows) => rows.map(toLongFact)
-      )
   }
 }

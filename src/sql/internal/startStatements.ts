@@ -8,17 +8,14 @@ import * as SqlClient from "effect/sql/SqlClient"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import { JournalUnavailable } from "../../Journal.ts"
 import type { SagaStart } from "../../SagaStart.ts"
-import type { Row } from "./database.ts"
+import { tagsText } from "./batch.ts"
+import { beginningOn, type Row } from "./database.ts"
 
 /** The execution that has the id: its saga and its first fact. */
 export interface Existing {
   readonly saga: string
   readonly data: string
 }
-
-/** The tags of a request as a row holds them. */
-const tagsOf = ({ row: { tags } }: SagaStart): string | null =>
-  tags === undefined || Object.keys(tags).length === 0 ? null : JSON.stringify(tags)
 
 /** Whoever reads these facts knows by the lease, which is none, that no engine has written them. */
 const byNobody = { lease: 0, batch: 0 }
@@ -97,7 +94,7 @@ SELECT execution_id FROM started`
     fact.tag,
     fact.data,
     definition.data,
-    tagsOf(request)
+    tagsText(row.tags) ?? null
   ])
   const existing = sql.unsafe<Existing & Row>(
     `SELECT x.saga, f.data FROM ${prefix}executions x
@@ -122,7 +119,7 @@ const toSqlite: Write = (sql, prefix, request) => {
   const query = (text: string, ...params: ReadonlyArray<unknown>) => sql.unsafe<Row>(text, params)
   const write = Effect.gen(function*() {
     const startedAt = Math.trunc(row.startedAtMillis)
-    const tags = tagsOf(request)
+    const tags = tagsText(row.tags) ?? null
     const [started] = yield* query(
       `INSERT INTO ${prefix}executions (execution_id, saga, version, definition, state, due_at_millis, clean,
   started_at_millis, updated_at_millis, tags)
@@ -167,6 +164,5 @@ SELECT t.key, t.value, ?, ? FROM json_each(?) t`,
     )
     return undefined
   })
-  // A transaction on SQLite takes the right to write at once: halfway it may be too late.
-  return Effect.provideService(sql.withTransaction(write), SqlClient.BeginTransaction, "BEGIN IMMEDIATE")
+  return Effect.provideService(sql.withTransaction(write), SqlClient.BeginTransaction, beginningOn(sql))
 }
