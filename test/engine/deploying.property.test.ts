@@ -2,7 +2,7 @@
  * Random sagas whose process dies after a write go on under a version in which every node has another name, and keep what
  * is promised of every saga.
  */
-import { Cause, Context, Effect, Layer, Stream } from "effect"
+import { Context, Effect, Layer, Stream } from "effect"
 import { Saga } from "effect-saga"
 import type { SagaEngine } from "effect-saga/SagaEngine"
 import { SagaJournal } from "effect-saga/SagaJournal"
@@ -11,11 +11,10 @@ import type { Rename } from "../../src/internal/renames.ts"
 import { renamed } from "../../src/internal/renames.ts"
 import type { Node, SagaTree, State } from "../../src/internal/tree.ts"
 import { SagaTree as Tree } from "../../src/internal/tree.ts"
-import { accountsOf } from "../core/randomAccount.ts"
-import type { Executor, RandomSaga, Run } from "../core/randomRun.ts"
-import { run } from "../core/randomRun.ts"
-import { never, shapeOf, sizeOf } from "../core/randomSaga.ts"
-import { brokenPromises, draw } from "../core/randomVerdict.ts"
+import type { Executor, RandomSaga } from "../core/randomRun.ts"
+import { never } from "../core/randomSaga.ts"
+import type { Seen } from "./dying.ts"
+import { isReplay, runAll, seeds, stuckAsTold, timeout } from "./dying.ts"
 import { inProcess, Process } from "./process.ts"
 
 // ------------------------------------------------------------------------------------------- the other version
@@ -142,12 +141,6 @@ const errorThen = (error: Saga.Stuck["error"]): Saga.Stuck["error"] => {
 
 // ------------------------------------------------------------------------------------------- the runs
 
-interface Seen {
-  writes: number
-  died: number
-  migrated: number
-}
-
 /** Version 1 until it dies, then version 2, which may die too. */
 const dyingAt = (deaths: ReadonlyArray<number>, seen: Seen): Executor => (saga, stuck, recorded) =>
   Effect.scoped(Effect.gen(function*() {
@@ -159,8 +152,8 @@ const dyingAt = (deaths: ReadonlyArray<number>, seen: Seen): Executor => (saga, 
       const version = index === 0 ? saga : moved
       const ended = (engine: SagaEngine["Service"]) =>
         Effect.catchTag(engine.outcome(version, executionId, { onStuck: "fail" }), "ExecutionStuck", () => {
-          const said = stuck() ?? new Saga.CompensationFailed({ ...nothingSaid, executionId })
-          return Effect.succeed({ _tag: "Stuck" as const, executionId, error: index === 0 ? said : errorThen(said) })
+          const told = stuckAsTold(executionId, stuck())
+          return Effect.succeed(index === 0 ? told : { ...told, error: errorThen(told.error) })
         })
       const start = (engine: SagaEngine["Service"]) => engine.start(version, "", { executionId })
       const facts = (engine: SagaEngine["Service"]) =>
@@ -183,54 +176,9 @@ const dyingAt = (deaths: ReadonlyArray<number>, seen: Seen): Executor => (saga, 
     return yield* Effect.die("died too often")
   }))
 
-const nothingSaid = {
-  saga: "Random",
-  reason: "StepUncertain" as const,
-  original: Cause.empty,
-  failures: [],
-  compensated: [],
-  uncompensated: [],
-  uncertain: []
-}
-
-const { SEED, SEEDS = "100" } = process.env
-const seeds = SEED === undefined ? Array.from({ length: Number(SEEDS) }, (_, seed) => seed) : [Number(SEED)]
-
-const problemsOf = (run: Run): ReadonlyArray<string> => {
-  const last = run.facts.at(-1)?.event
-  const uncertain = run.facts.flatMap(({ event }) => event._tag === "StepUncertain" ? [event.path] : [])
-  const open = last?._tag === "SagaStuck" ? { uncompensated: [...last.open, ...uncertain] } : {}
-  return brokenPromises(run, Object.assign({}, ...accountsOf(run), open))
-}
-
 it("random sagas whose process dies after any write go on under new names, and keep their promises", {
-  timeout: 120_000 * Math.ceil(seeds.length / 100)
+  timeout
 }, async () => {
-  const failures: Array<{ readonly text: string; readonly size: number }> = []
-  const all: Seen = { writes: 0, died: 0, migrated: 0 }
-  for (const seed of seeds) {
-    const one = draw(seed)
-    if (one.interruptedAt !== never) continue
-    const whole: Seen = { writes: 0, died: 0, migrated: 0 }
-    await Effect.runPromise(run(one.saga, one.script, [], true, dyingAt([], whole)))
-    // Thousands of tries of one step, each come back to: they say nothing new.
-    if (whole.writes > 300) continue
-    // After each write of a short run, after some of a long one.
-    const step = Math.ceil(whole.writes / 12)
-    const places = Array.from({ length: Math.floor(whole.writes / step) }, (_, index) => 1 + index * step + seed % step)
-    for (const plan of places.flatMap((place) => [[place], [place, 1 + seed % 3]])) {
-      const result = await Effect.runPromise(run(one.saga, one.script, [], true, dyingAt(plan, all)))
-      const problems = problemsOf(result)
-      if (problems.length === 0) continue
-      const replay = `SEED=${seed} npx vitest run engine/deploying.property`
-      const text = `${shapeOf(one.saga)}\ndies after ${plan.join(", then ")}\n- ${problems.join("\n- ")}\n${
-        result.ledger.join("\n")
-      }\n${result.facts.map(({ event }) => JSON.stringify(event)).join("\n")}\n${replay}`
-      failures.push({ text, size: sizeOf(one.saga) * 1000 + whole.writes })
-    }
-  }
-  const [smallest] = failures.sort((a, b) => a.size - b.size)
-  if (smallest !== undefined) throw new Error(`${failures.length} runs fail. The smallest:\n${smallest.text}`)
-  if (SEED !== undefined) return
-  expect(Math.min(all.died, all.migrated)).toBeGreaterThan(seeds.length)
+  const { died, migrated } = await runAll(dyingAt, "npx vitest run engine/deploying.property")
+  expect(Math.min(died, migrated)).toBeGreaterThan(isReplay ? -1 : seeds.length)
 })
