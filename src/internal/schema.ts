@@ -37,8 +37,17 @@ const redactedOf = (node: object): Redacted | undefined => {
   return representation?.id === "effect/schema/Redacted" ? representation as Redacted : undefined
 }
 
+/** What was found out of each schema. */
+const redacted = new WeakMap<Schema.Top, boolean>()
+
 /** Whether there is a secret in a schema: `Schema.Redacted`, or `Schema.RedactedFromValue`, which makes one. */
-export const redactedIn = (schema: Schema.Top): boolean => has(schema, (node) => redactedOf(node) !== undefined)
+export const redactedIn = (schema: Schema.Top): boolean => {
+  const known = redacted.get(schema)
+  if (known !== undefined) return known
+  const found = has(schema, (node) => redactedOf(node) !== undefined)
+  redacted.set(schema, found)
+  return found
+}
 
 /** Whether there is a secret in a schema that it forbids to write down, whatever becomes of the text. */
 export const unwritableIn = (schema: Schema.Top): boolean =>

@@ -179,6 +179,27 @@ export const limitProblem = (option: string, millis: number): string | undefined
     ? undefined
     : `\`${option}\` must be longer than zero and finite, not ${millis} ms`
 
+/** A node with other steps in it. */
+const changed = (node: Node, change: (step: StepNode) => StepNode): Node => {
+  const inside = (tree: SagaTree) => tree.withSteps(change)
+  switch (node._tag) {
+    case "Step":
+      return change(node)
+    case "Sleep":
+      return node
+    case "Parallel":
+      return { ...node, branches: node.branches.map(inside) }
+    case "ForEach":
+      return { ...node, each: inside(node.each) }
+    case "Choice":
+      return { ...node, cases: new Map(Array.from(node.cases, ([tag, tree]) => [tag, inside(tree)])) }
+    case "Nested":
+      return { ...node, saga: inside(node.saga) }
+    case "OrElse":
+      return { ...node, first: inside(node.first), second: inside(node.second) }
+  }
+}
+
 /** A list of nodes that shares its beginning with the lists that it was made from. */
 export class SagaTree {
   readonly definition: Definition
@@ -277,6 +298,22 @@ export class SagaTree {
 
   withOptions(options: Partial<Options>): SagaTree {
     return new SagaTree(this, { options: { ...this.options, ...options } })
+  }
+
+  /** The same saga with other steps in the places of its own: each of the same name and kind, in nested sagas too. */
+  withSteps(change: (step: StepNode) => StepNode): SagaTree {
+    const trees: Array<SagaTree> = []
+    for (let tree: SagaTree | undefined = this; tree !== undefined; tree = tree.previous) trees.push(tree)
+    let result = trees.pop()!
+    for (const tree of trees.reverse()) {
+      result = new SagaTree(result, { node: changed(tree.node!, change), committed: tree.committed })
+    }
+    const { options, output } = this
+    return new SagaTree(result, {
+      reserved: new Set(this.#ours()),
+      options,
+      ...(output === undefined ? {} : { output })
+    })
   }
 
   /** A limit in milliseconds; refused when it is not a finite time above zero. */

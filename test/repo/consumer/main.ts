@@ -9,6 +9,7 @@ import { SagaJournal } from "effect-saga/SagaJournal"
 import { SqlSagaEngine } from "effect-saga/sql"
 import * as NodeSqlite from "effect-saga/sql/NodeSqlite"
 import * as telemetry from "effect-saga/telemetry"
+import * as testing from "effect-saga/testing"
 
 const reserve = Effect.succeed("12A").pipe(
   Saga.withCompensation((seat) => Effect.sync(() => console.log(`release ${seat}`)))
@@ -20,7 +21,7 @@ const trip = Saga.scoped(Effect.gen(function*() {
 }))
 
 console.log(await Effect.runPromise(Effect.flip(trip)))
-console.log([diagram, encryption, telemetry, SagaJournal].every((entry) => Object.keys(entry).length > 0))
+console.log([diagram, encryption, telemetry, testing, SagaJournal].every((entry) => Object.keys(entry).length > 0))
 
 const fact = Schema.decodeUnknownSync(SagaEvent)({ _tag: "StepStarted", atMillis: 0, path: "seat" })
 console.log(SagaState.apply(SagaState.empty, fact)._tag)

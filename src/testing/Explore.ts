@@ -1,0 +1,216 @@
+/**
+ * Proving that a saga compensates: every fault at every place of its definition, then pairs of faults, then random
+ * programs of them, each in a world of its own and in virtual time.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import type { SagaJournal } from "../SagaJournal.ts"
+import type { Phase, Saga } from "../SagaValue.ts"
+import type { Explored, FaultNotReached, NoSampleError, PlacesUnreached, Report, SagaViolation } from "./Exploration.ts"
+import type { ScheduleInvalid } from "./Fault.ts"
+import { parse } from "./Fault.ts"
+import type { AnyRunnable } from "./internal/harness.ts"
+import type { Subject } from "./internal/lab.ts"
+import { open } from "./internal/lab.ts"
+import type { Bounds } from "./internal/search.ts"
+import { Search } from "./internal/search.ts"
+
+/**
+ * What is explored, and how far.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ExploreOptions<P, R, R2> {
+  /** What the saga is given. */
+  readonly payload: P
+  /** More payloads: where one alone does not lead to every branch. Each is explored by itself. */
+  readonly payloads?: ReadonlyArray<P>
+  /**
+   * The services of its steps: fakes that behave as the real ones do. Built anew for each run. If there is a `Ledger`
+   * among them, it has to balance.
+   */
+  readonly services: Layer.Layer<R | R2, unknown>
+  /** What has to hold when a run is over, however it ended: fails when it does not. */
+  readonly invariant?: (run: Explored<P>) => Effect.Effect<unknown, unknown, R | R2>
+  /**
+   * Runs on a durable engine with this journal, built anew for each run: then its process also dies right before and
+   * right behind each write to it, its engine closes there, and what can happen in a fiber too has to end as there.
+   */
+  readonly journal?: Layer.Layer<SagaJournal, unknown>
+  /**
+   * How many faults there are in one run at most.
+   *
+   * @default 2
+   */
+  readonly depth?: number
+  /**
+   * How many schedules are run at most. Where there are more, that many are taken, evenly spread; the report says how many
+   * were left out.
+   *
+   * @default 20_000
+   */
+  readonly limit?: number
+  /**
+   * How many random programs of faults, of any length, are run beside.
+   *
+   * @default 0
+   */
+  readonly random?: number
+  /**
+   * The beginning of their random numbers.
+   *
+   * @default 1
+   */
+  readonly seed?: number
+  /**
+   * Where the last fault of a schedule may be: as in `payment`, `lines/*\/reserve`, `~hotel` for a compensation, and
+   * `journal` for the writes to it.
+   *
+   * @default everywhere
+   */
+  readonly places?: ReadonlyArray<string>
+  /** Places that none of the payloads leads to, as above. Without it they are an error, `PlacesUnreached`. */
+  readonly unreachable?: ReadonlyArray<string>
+}
+
+type ExploreError = SagaViolation | FaultNotReached | PlacesUnreached | NoSampleError
+
+const boundsOf = <P, R, R2>(options: ExploreOptions<P, R, R2>): Bounds => {
+  const { depth = 2, limit = 20_000, payload, payloads = [], places, random = 0, seed = 1, unreachable = [] } = options
+  return {
+    payloads: [payload, ...payloads],
+    depth,
+    limit,
+    programs: random,
+    seed,
+    unreachable,
+    wanted: (place) => places === undefined || places.includes(place)
+  }
+}
+
+const searchOf = <P, S, O, A, E, R, R2>(
+  saga: Saga<P, S, O, A, E, R, Phase>,
+  options: ExploreOptions<P, R, R2>
+): Effect.Effect<Search, NoSampleError> =>
+  Effect.gen(function*() {
+    // The services of the saga and of the invariant are those that the layer builds: the types have checked that.
+    const subject = {
+      saga: saga as unknown as AnyRunnable,
+      services: options.services,
+      invariant: options.invariant,
+      journal: options.journal
+    } as Subject
+    const lab = yield* open(subject)
+    const twin = options.journal === undefined ? undefined : yield* open({ ...subject, journal: undefined })
+    return new Search(lab, twin, boundsOf(options))
+  })
+
+/**
+ * Runs a saga under every fault at every place, and under pairs of them, and judges each run.
+ *
+ * **When to use**
+ *
+ * Use in the tests of every saga. Without an invariant of yours it proves what effect-saga promises, for your saga with
+ * your fakes; with a `Ledger` among the services it proves that they end where they began.
+ *
+ * **Details**
+ *
+ * The places are the actions and compensations of the definition; the faults are described at `Fault.Deed`, one for each
+ * error that a step declares. First nothing goes wrong; then one fault at each place that was come to; then, up to
+ * `depth`, one more behind each of these. So every schedule is reached, each once, the shortest first. Each run is in
+ * virtual time, with services of its own.
+ *
+ * After each run these are checked: it ends, or is parked for a person; it has one outcome, and everyone who asks gets
+ * it; its facts are legal; each step has one key; no action starts once the unwind has begun; a compensation is of what
+ * was done, given what was recorded, in reverse; what succeeded stays; what was done is undone or reported; the ledger
+ * balances; your invariant holds.
+ *
+ * It fails with the first `SagaViolation`, which has the shortest schedule, the timeline, and a line that repeats it.
+ *
+ * **Gotchas**
+ *
+ * Runs must be repeatable: state of the fakes belongs in the layer, time in Effect's clock, chance in `Random`. Fakes that
+ * wait for the machine (a socket, a file) work too, but time may run ahead of them. A layer that cannot be built is a
+ * defect.
+ *
+ * **Example** (A saga of two steps)
+ *
+ * ```ts
+ * import { Saga } from "effect-saga"
+ * import { SagaTest } from "effect-saga/testing"
+ * import { Effect, Layer, Schema } from "effect"
+ *
+ * const saga = Saga.make("Trip", { payload: Schema.Void }).pipe(
+ *   Saga.step("seat", { action: () => Effect.void, compensation: () => Effect.void, whenUncertain: "compensate" }),
+ *   Saga.check("funds", { error: Schema.Literal("no money"), action: () => Effect.void })
+ * )
+ * const report = await Effect.runPromise(SagaTest.explore(saga, { payload: undefined, services: Layer.empty }))
+ * console.log(report.text)
+ * ```
+ *
+ * ```text
+ * Trip keeps its promises
+ *   places      2 actions, 1 compensation: all reached
+ *   faults      28 at these places
+ *   schedules   1 of 0 faults, 15 of 1 fault, 177 of 2 faults
+ *   ended       4 Succeeded, 124 Compensated, 65 Stuck
+ * ```
+ *
+ * @category exploring
+ * @since 0.1.0
+ */
+export const explore = <P, S, O, A, E, R, R2 = never>(
+  saga: Saga<P, S, O, A, E, R, Phase>,
+  options: ExploreOptions<P, R, R2>
+): Effect.Effect<Report, ExploreError> => Effect.flatMap(searchOf(saga, options), (search) => search.all)
+
+/**
+ * Repeats one schedule of an exploration with the same options, from the line that a `SagaViolation` prints.
+ *
+ * **Example** (A compensation that forgets)
+ *
+ * ```ts
+ * import { Saga } from "effect-saga"
+ * import { SagaTest } from "effect-saga/testing"
+ * import { Context, Effect, Layer, Ref, Schema } from "effect"
+ *
+ * class Seats extends Context.Service<Seats, Ref.Ref<number>>()("Seats") {
+ *   static readonly layer = Layer.effect(Seats, Ref.make(0))
+ * }
+ * const saga = Saga.make("Trip", { payload: Schema.Void }).pipe(
+ *   Saga.step("seats", {
+ *     action: () => Seats.use((seats) => Ref.update(seats, (taken) => taken + 2)),
+ *     compensation: () => Seats.use((seats) => Ref.update(seats, (taken) => taken - 1))
+ *   }),
+ *   Saga.check("funds", { error: Schema.Literal("no money"), action: () => Effect.void })
+ * )
+ * const again = SagaTest.replay(saga, "funds:fails(no%20money)", {
+ *   payload: undefined,
+ *   services: Seats.layer,
+ *   invariant: ({ status }) =>
+ *     Seats.use(Ref.get).pipe(
+ *       Effect.flatMap((taken) => status === "Succeeded" || taken === 0 ? Effect.void : Effect.fail(`${taken} taken`))
+ *     )
+ * })
+ * const violation = await Effect.runPromise(Effect.flip(again))
+ * violation._tag // => "SagaViolation"
+ * ```
+ *
+ * @category exploring
+ * @since 0.1.0
+ */
+export const replay = <P, S, O, A, E, R, R2 = never>(
+  saga: Saga<P, S, O, A, E, R, Phase>,
+  schedule: string,
+  options: ExploreOptions<P, R, R2>
+): Effect.Effect<void, ExploreError | ScheduleInvalid> =>
+  Effect.gen(function*() {
+    const search = yield* searchOf(saga, options)
+    const faults = parse(schedule)
+    if (Result.isFailure(faults)) return yield* faults.failure
+    yield* search.one(faults.success, options.payload)
+  })

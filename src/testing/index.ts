@@ -1,0 +1,10 @@
+/**
+ * Testing sagas: explored under every fault, held, replaced, watched; fakes of their participants with a strict ledger;
+ * and what every engine and every journal promises, as suites.
+ *
+ * @since 0.1.0
+ */
+export { PromiseBroken, type PromiseTest } from "./Conformance.ts"
+export * as Fault from "./Fault.ts"
+export * as Ledger from "./Ledger.ts"
+export * as SagaTest from "./SagaTest.ts"

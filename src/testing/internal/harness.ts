@@ -1,0 +1,273 @@
+/**
+ * What is around the actions and compensations of one run: it keeps a book of their calls, and makes go wrong what its
+ * plan says. It starts no run and judges none.
+ */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { SagaEvent } from "../../SagaEvent.ts"
+import type { Call, CalledStep } from "../../SagaIntercept.ts"
+import { intercept } from "../../SagaIntercept.ts"
+import type { Phase, Saga } from "../../SagaValue.ts"
+import type { StepPath } from "../../StepPath.ts"
+import type { CallFault, CrashFault, Deed, Fault } from "../Fault.ts"
+import type { Sample } from "./samples.ts"
+import type { World } from "./world.ts"
+
+/** How many calls in a row a lasting fault breaks. */
+export const outage = 12
+
+/** One call as it was seen. */
+export interface SeenCall {
+  readonly kind: "action" | "compensation"
+  readonly path: StepPath
+  /** Which call of this action or compensation it is, from 1. */
+  readonly call: number
+  readonly step: CalledStep
+  /** The key of the action, and of the compensation itself. */
+  readonly actionKey: string
+  readonly key: string
+  readonly given: unknown
+  /** When it began and ended, counted in things that were seen. Not ended: it was cut, or its process died. */
+  readonly beganAt: number
+  endedAt: number | undefined
+  /** How often what the saga itself does came to its end here. */
+  applied: number
+  fault: Fault | undefined
+}
+
+/** A process of the engine, or of the fiber. */
+export class Process {
+  dead = false
+  /** The engine is to close in good order. */
+  closing = false
+}
+
+/** The process that an effect runs in. */
+export const CurrentProcess = Context.Reference<Process>("effect-saga/testing/Process", {
+  defaultValue: () => new Process()
+})
+
+/** Decides what goes wrong. */
+export interface Plan {
+  readonly onCall: (call: SeenCall, samples: ReadonlyArray<Sample>) => CallFault | undefined
+  readonly onWrite: (write: number) => CrashFault | undefined
+}
+
+/** A plan that is written down. */
+export const planOf = (schedule: ReadonlyArray<Fault>): Plan => ({
+  onCall: ({ call, kind, path }) => {
+    for (const fault of schedule) {
+      if (fault.kind !== kind || fault.path !== path) continue
+      if (call === fault.call || fault.lasting && call > fault.call && call < fault.call + outage) return fault
+    }
+    return undefined
+  },
+  onWrite: (write) => {
+    for (const fault of schedule) if (fault.kind === "journal" && fault.write === write) return fault
+    return undefined
+  }
+})
+
+/** What is thrown and lost on purpose: one for each text, because a stack is dear and of no use. */
+const injected = (text: string): Error => {
+  let error = errors.get(text)
+  if (error === undefined) {
+    error = new Error(text)
+    error.name = "InjectedFault"
+    errors.set(text, error)
+  }
+  return error
+}
+const errors = new Map<string, Error>()
+
+/** A saga with its types taken off. */
+export type AnyRunnable = Saga<never, unknown, unknown, unknown, unknown, never, Phase>
+
+/** The harness of the run that an effect is a part of. */
+export const CurrentHarness = Context.Reference<Harness | undefined>("effect-saga/testing/Harness", {
+  defaultValue: () => undefined
+})
+
+export class Harness {
+  readonly calls: Array<SeenCall> = []
+  /** What was done of the plan, in this order. */
+  readonly injected: Array<Fault> = []
+  /** The facts as they were told to an observer. */
+  readonly told: Array<SagaEvent> = []
+  /** How many batches were written to the journal, and when. */
+  readonly writes: Array<number> = []
+  /** Calls that never answer, with what would cut them. */
+  readonly hanging = new Set<SeenCall>()
+  /** Stops the saga as somebody from outside would. */
+  stop: Effect.Effect<void> = Effect.void
+  readonly #world: World
+  readonly #plan: Plan
+  readonly #samples: ReadonlyMap<Call["step"]["error"], ReadonlyArray<Sample>>
+  readonly #counts = new Map<string, number>()
+
+  constructor(plan: Plan, samples: ReadonlyMap<Call["step"]["error"], ReadonlyArray<Sample>>, world: World) {
+    this.#world = world
+    this.#plan = plan
+    this.#samples = samples
+  }
+
+  /** The saga with the harness of its run around it. */
+  static readonly wrap = (saga: AnyRunnable): AnyRunnable =>
+    intercept((call) => Effect.flatMap(CurrentHarness, (harness) => harness!.#around(call)))(saga)
+
+  /** The errors that a step declares. */
+  samplesOf(step: CalledStep): ReadonlyArray<Sample> {
+    return this.#samples.get(step.error) ?? []
+  }
+
+  /** Takes a fact that an observer was told. */
+  tell(event: SagaEvent): void {
+    this.told.push(event)
+    this.#world.ticks++
+  }
+
+  /** A batch is about to be written: what happens to the process. */
+  write(): CrashFault | undefined {
+    this.writes.push(this.#world.ticks++)
+    const fault = this.#plan.onWrite(this.writes.length)
+    if (fault !== undefined) this.injected.push(fault)
+    return fault
+  }
+
+  #around(call: Call): Effect.Effect<unknown, unknown> {
+    const { kind } = call
+    if (kind === "verify") return living(call.run)
+    return Effect.flatMap(CurrentProcess, (process) => {
+      if (process.dead) return Effect.never
+      const seen = this.#begin(kind, call)
+      const fault = this.#plan.onCall(seen, this.samplesOf(call.step))
+      const act = Effect.map(call.run, (result) => {
+        seen.applied++
+        return result
+      })
+      if (fault !== undefined) {
+        seen.fault = fault
+        if (!this.injected.includes(fault)) this.injected.push(fault)
+      }
+      const deed = fault === undefined ? act : this.#perform(fault, seen, call, act)
+      return living(Effect.onExitPrimitive(deed, (exit) => {
+        this.hanging.delete(seen)
+        if (!process.dead && !(Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause))) {
+          seen.endedAt = this.#world.ticks++
+        }
+        return undefined
+      }))
+    })
+  }
+
+  #begin(kind: "action" | "compensation", { context, given, step }: Call): SeenCall {
+    const { idempotencyKey: key, path } = context
+    const place = `${kind} ${path}`
+    const call = (this.#counts.get(place) ?? 0) + 1
+    this.#counts.set(place, call)
+    const actionKey = "actionKey" in context ? String(context.actionKey) : key
+    const beganAt = this.#world.ticks++
+    const seen: SeenCall = {
+      kind,
+      path,
+      call,
+      step,
+      actionKey,
+      key,
+      given,
+      beganAt,
+      endedAt: undefined,
+      applied: 0,
+      fault: undefined
+    }
+    this.calls.push(seen)
+    return seen
+  }
+
+  #perform(
+    { deed, error }: CallFault,
+    seen: SeenCall,
+    { step }: Call,
+    act: Effect.Effect<unknown, unknown>
+  ): Effect.Effect<unknown, unknown> {
+    const fail = Effect.suspend(() => {
+      if (seen.kind === "compensation") return Effect.fail(injected(`the compensation of ${seen.path} fails`))
+      const sample = this.samplesOf(step).find(({ name }) => name === error)
+      return sample === undefined
+        ? Effect.die(new Error(`"${seen.path}" declares no error "${error}"`))
+        : Effect.fail(sample.error)
+    })
+    const die = Effect.die(injected(`${deed} ${seen.path}`))
+    const hang = Effect.suspend(() => {
+      this.hanging.add(seen)
+      return Effect.never
+    })
+    const deeds: Record<Deed, Effect.Effect<unknown, unknown>> = {
+      // Not at once: what is to run beside it has started by then.
+      "fails": Effect.andThen(Effect.sleep(1), fail),
+      "fails-late": Effect.andThen(act, fail),
+      "dies": Effect.andThen(Effect.sleep(1), die),
+      "lost": Effect.andThen(act, die),
+      "hangs": hang,
+      "late": Effect.andThen(act, hang),
+      // The wish takes a while to arrive.
+      "interrupted": Effect.andThen(this.stop, Effect.andThen(Effect.sleep(1), act)),
+      "interrupted-late": Effect.tap(act, () => this.stop),
+      "twice": Effect.andThen(act, act)
+    }
+    return deeds[deed]
+  }
+}
+
+/** What a dead process does not do any more. */
+const living = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.flatMap(
+    CurrentProcess,
+    (process) =>
+      process.dead ? Effect.never : Effect.flatMap(effect, (a) => process.dead ? Effect.never : Effect.succeed(a))
+  )
+
+/** What can go wrong in a call that nothing has gone wrong in. */
+export const faultsOf = (
+  { call, kind, path, step }: SeenCall,
+  samples: ReadonlyArray<Sample>
+): ReadonlyArray<CallFault> => {
+  const fault = (deed: Deed, error?: string): CallFault => ({
+    kind,
+    path,
+    call,
+    deed,
+    lasting: false,
+    ...(error === undefined ? {} : { error })
+  })
+  if (kind === "compensation") {
+    return [
+      fault("fails"),
+      fault("dies"),
+      fault("lost"),
+      fault("hangs"),
+      fault("late"),
+      fault("interrupted"),
+      fault("interrupted-late"),
+      fault("twice")
+    ]
+  }
+  const cut = isCut(step) ? [fault("hangs"), fault("late")] : []
+  return [
+    ...samples.map(({ name }) => fault("fails", name)),
+    ...samples.filter(({ error }) => isUncertain(step, error)).map(({ name }) => fault("fails-late", name)),
+    fault("dies"),
+    fault("lost"),
+    ...cut,
+    fault("interrupted"),
+    fault("interrupted-late"),
+    fault("twice")
+  ]
+}
+
+/** Whether anything but the death of its process ends an action that never answers. */
+export const isCut = (step: CalledStep): boolean => step.interruptible || step.timeoutMillis !== undefined
+
+const isUncertain = (step: CalledStep, error: unknown): boolean => step.isUncertain?.(error) === true

@@ -1,0 +1,58 @@
+/** The places of a saga: the steps that its definition has, and which of them a path belongs to. It runs nothing. */
+import type { NodeDefinition, SagaDefinition } from "../../SagaValue.ts"
+import type { StepPath } from "../../StepPath.ts"
+import { escape } from "../../StepPath.ts"
+
+/** A step as the definition has it. */
+export interface Place {
+  /** Its path, with `*` for the key of each item of a `forEach`. */
+  readonly pattern: string
+  readonly kind: "step" | "check" | "pivot" | "retriable"
+  readonly compensated: boolean
+}
+
+/** All steps, in the order of the definition. */
+export const placesOf = (definition: SagaDefinition): ReadonlyArray<Place> => within(definition.nodes, "")
+
+const within = (nodes: ReadonlyArray<NodeDefinition>, base: string): ReadonlyArray<Place> =>
+  nodes.flatMap((node): ReadonlyArray<Place> => {
+    switch (node.kind) {
+      case "step":
+      case "check":
+      case "pivot":
+      case "retriable":
+        return [{ pattern: base + node.name, kind: node.kind, compensated: node.compensated }]
+      case "sleep":
+        return []
+      case "parallel":
+        return node.branches.flatMap((branch) => within(branch, base))
+      case "forEach":
+        return within(node.each, `${base}${node.name}/*/`)
+      case "when":
+        return node.cases.flatMap(({ nodes }) => within(nodes, `${base}${node.name}/`))
+      case "match":
+        return node.cases.flatMap(({ nodes, tag }) => within(nodes, `${base}${node.name}/${escape(tag)}/`))
+      case "nested":
+        return within(node.saga.nodes, `${base}${node.name}/`)
+      case "orElse":
+        return [
+          ...within(node.first, `${base}${node.name}/first/`),
+          ...within(node.second, `${base}${node.name}/second/`)
+        ]
+    }
+  })
+
+/** Finds the place of a path. */
+export const placeIn = (places: ReadonlyArray<Place>): (path: StepPath) => Place | undefined => {
+  const literal = new Map(places.map((place) => [place.pattern, place]))
+  const patterns = places.filter(({ pattern }) => pattern.includes("*"))
+    .map((place) => [place.pattern.split("/"), place] as const)
+  return (path) => {
+    const exact = literal.get(path)
+    if (exact !== undefined) return exact
+    const segments = path.split("/")
+    return patterns.find(([pattern]) =>
+      pattern.length === segments.length && pattern.every((segment, i) => segment === "*" || segment === segments[i])
+    )?.[1]
+  }
+}

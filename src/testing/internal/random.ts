@@ -1,0 +1,45 @@
+/** Random programs of faults: a plan that decides at each call, from one number, so that it is the same each time. */
+import type { Fault } from "../Fault.ts"
+import type { Plan } from "./harness.ts"
+import { faultsOf, outage } from "./harness.ts"
+
+/** Pseudo-random numbers from 0 to 1 (mulberry32). */
+const numbers = (seed: number) => {
+  let state = seed | 0
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 0x1_0000_0000
+  }
+}
+
+/** How often something goes wrong: some programs are calm, some are not. */
+const rates = [0.05, 0.15, 0.4]
+
+/** A plan that is drawn while it is carried out. */
+export const drawing = (seed: number): Plan => {
+  const next = numbers(seed)
+  const pick = <A>(all: ReadonlyArray<A>): A => all[Math.floor(next() * all.length)]!
+  const rate = pick(rates)
+  const lasting: Array<Extract<Fault, { readonly call: number }>> = []
+  return {
+    onCall: (seen, samples) => {
+      const { call, kind, path } = seen
+      const outlasting = lasting.find((fault) =>
+        fault.kind === kind && fault.path === path && call > fault.call && call < fault.call + outage
+      )
+      if (outlasting !== undefined) return outlasting
+      if (next() >= rate) return undefined
+      const fault = pick(faultsOf(seen, samples))
+      if (next() >= 0.2 || fault.deed === "twice" || fault.deed.startsWith("interrupted")) return fault
+      const outage_ = { ...fault, lasting: true }
+      lasting.push(outage_)
+      return outage_
+    },
+    onWrite: (write) =>
+      next() < rate / 3
+        ? { kind: "journal", write, deed: pick(["crash-before", "crash-after", "close"] as const) }
+        : undefined
+  }
+}

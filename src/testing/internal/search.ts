@@ -1,0 +1,299 @@
+/**
+ * Which schedules of faults are run: none, then one fault at each place that was come to, then one more behind each of
+ * these, and random programs beside. Each run says where the next fault may be, so that every schedule is reached.
+ */
+import * as Effect from "effect/Effect"
+import { timeline } from "../../diagram/index.ts"
+import type { Explored, ExploredCall, Report } from "../Exploration.ts"
+import { FaultNotReached, PlacesUnreached, SagaViolation } from "../Exploration.ts"
+import type { CallFault, Deed, Fault } from "../Fault.ts"
+import { format } from "../Fault.ts"
+import type { Harness, Plan, SeenCall } from "./harness.ts"
+import { faultsOf, isCut, planOf } from "./harness.ts"
+import type { Lab, Verdict } from "./lab.ts"
+import { placeIn, placesOf } from "./places.ts"
+import { drawing } from "./random.ts"
+import { textOf } from "./reportText.ts"
+
+/** How far is searched. */
+export interface Bounds {
+  readonly payloads: ReadonlyArray<unknown>
+  readonly depth: number
+  readonly limit: number
+  readonly programs: number
+  readonly seed: number
+  readonly unreachable: ReadonlyArray<string>
+  /** Whether the last fault may be there. */
+  readonly wanted: (place: string) => boolean
+}
+
+type Schedule = ReadonlyArray<Fault>
+export type SearchError = SagaViolation | FaultNotReached | PlacesUnreached
+
+/** What can go on for longer than one call. */
+const outages: ReadonlySet<Deed> = new Set(["fails", "fails-late", "dies", "lost", "hangs", "late"] as const)
+
+/** A search with what it has seen so far. */
+export class Search {
+  readonly #lab: Lab
+  /** The same saga in a fiber, where this one is on an engine. */
+  readonly #twin: Lab | undefined
+  readonly #bounds: Bounds
+  readonly #placeOf: ReturnType<typeof placeIn>
+  /** The faults that were tried, by place, and those around writes. */
+  readonly #tried = new Map<string, Set<string>>()
+  readonly #crashes = new Set<string>()
+  readonly #unbounded = new Set<string>()
+  readonly #schedules: Array<number> = []
+  readonly #ended: Record<Explored["status"], number> = { Succeeded: 0, Compensated: 0, Stuck: 0 }
+  #runs = 0
+  #skipped = 0
+
+  constructor(lab: Lab, twin: Lab | undefined, bounds: Bounds) {
+    this.#lab = lab
+    this.#twin = twin
+    this.#bounds = bounds
+    this.#placeOf = placeIn(placesOf(lab.definition))
+  }
+
+  readonly all: Effect.Effect<Report, SearchError> = Effect.gen({ self: this }, function*() {
+    const { depth, payloads, programs } = this.#bounds
+    for (const payload of payloads) {
+      let level: Array<Schedule> = [[]]
+      for (let size = 0; size <= depth; size++) {
+        const next: Array<Schedule> = []
+        for (let index = 0; index < level.length; index++) {
+          if (this.#runs >= this.#bounds.limit) {
+            this.#skipped += level.length - index
+            break
+          }
+          const schedule = level[index]!
+          const { harness } = yield* this.one(schedule, payload)
+          this.#schedules[size] = (this.#schedules[size] ?? 0) + 1
+          level.push(...this.#longer(schedule, harness))
+          const further = size < depth ? this.#further(schedule, harness) : []
+          // What comes before the last fault may be anywhere: without it no compensation is ever come to.
+          const wanted = size + 1 < depth
+            ? further
+            : further.filter((fault) => this.#bounds.wanted(this.#nameAt(fault)))
+          for (const fault of wanted) next.push([...schedule, fault])
+        }
+        level = this.#few(next)
+      }
+    }
+    for (let program = 0; program < programs; program++) yield* this.#random(program)
+    return yield* this.#report()
+  })
+
+  /** Runs one schedule, and fails when a promise is broken or a fault is not reached. */
+  one(schedule: Schedule, payload: unknown): Effect.Effect<Verdict, SearchError> {
+    return Effect.gen({ self: this }, function*() {
+      const verdict = yield* this.#lab.run(planOf(schedule), payload)
+      const { harness } = verdict
+      this.#see(harness)
+      yield* this.#judge(verdict, schedule, payload)
+      const missed = schedule.find((fault) => !harness.injected.includes(fault))
+      if (missed !== undefined) {
+        const { saga } = this.#lab.definition
+        return yield* new FaultNotReached({ saga, fault: missed, replay: format(schedule) })
+      }
+      return verdict
+    })
+  }
+
+  #judge(verdict: Verdict, schedule: Schedule, payload: unknown): Effect.Effect<void, SagaViolation> {
+    return Effect.gen({ self: this }, function*() {
+      const broken = verdict.broken ?? (yield* this.#differs(verdict, schedule, payload))
+      if (broken === undefined) {
+        this.#ended[verdict.state!.status as Explored["status"]]++
+        this.#runs++
+        return
+      }
+      return yield* new SagaViolation({
+        saga: this.#lab.definition.saga,
+        ...broken,
+        faults: schedule,
+        replay: format(schedule),
+        payload,
+        facts: verdict.ran.facts,
+        timeline: timeline(verdict.ran.facts),
+        runsBefore: this.#runs,
+        cause: verdict.cause
+      })
+    })
+  }
+
+  /** On an engine it ends as in a fiber, where the same can happen there. */
+  #differs(verdict: Verdict, schedule: Schedule, payload: unknown): Effect.Effect<Verdict["broken"]> {
+    const twin = this.#twin
+    if (twin === undefined || schedule.some((fault) => !isTheSameInAFiber(fault, verdict.calls))) {
+      return Effect.succeed(undefined)
+    }
+    return Effect.map(twin.run(planOf(schedule), payload), (other) => {
+      const [here, there] = [endOf(verdict), endOf(other)]
+      const invariant = "I10 on an engine it ends as in a fiber"
+      return here === there ? undefined : { invariant, problem: `on the engine:\n${here}\nin a fiber:\n${there}` }
+    })
+  }
+
+  // ------------------------------------------------------------------------------------------- where to go on
+
+  /** The same schedule with its last fault as a long outage, where that is anything else. */
+  #longer(schedule: Schedule, { calls }: Harness): ReadonlyArray<Schedule> {
+    const last = schedule.at(-1)
+    if (last === undefined || last.kind === "journal" || last.lasting || !outages.has(last.deed)) return []
+    const { call, deed, kind, path } = last
+    const again = calls.find((other) => isAt({ ...last, call: call + 1 }, other))
+    // One outage a place: behind it comes the next call that works.
+    const before = schedule.some((fault) => fault.kind === kind && fault.path === path && fault.lasting)
+    // Process after process would die of it.
+    const kills = (deed === "hangs" || deed === "late") && kind === "action" && again?.step.timeoutMillis === undefined
+    return again !== undefined && !before && !kills ? [[...schedule.slice(0, -1), { ...last, lasting: true }]] : []
+  }
+
+  /** The faults that can happen behind the last one. */
+  #further(schedule: Schedule, harness: Harness): ReadonlyArray<Fault> {
+    const last = schedule.at(-1)
+    const after = last === undefined ? -1 : tickOf(last, harness)
+    const at = harness.calls.filter((call) => call.beganAt > after && call.fault === undefined)
+    const faults: Array<Fault> = []
+    for (const call of at) faults.push(...faultsOf(call, harness.samplesOf(call.step)))
+    for (const [index, tick] of harness.writes.entries()) {
+      if (tick <= after) continue
+      for (const deed of ["crash-before", "crash-after", "close"] as const) {
+        faults.push({ kind: "journal", write: index + 1, deed })
+      }
+    }
+    return faults
+  }
+
+  /** The place of a fault as options name it. */
+  #nameAt(fault: Fault): string {
+    if (fault.kind === "journal") return fault.kind
+    return nameOf({ kind: fault.kind, path: this.#placeOf(fault.path)?.pattern ?? fault.path })
+  }
+
+  /** Not more than may be run: as many as that, evenly spread. */
+  #few(schedules: ReadonlyArray<Schedule>): Array<Schedule> {
+    const room = Math.max(0, this.#bounds.limit - this.#runs)
+    if (schedules.length <= room) return [...schedules]
+    this.#skipped += schedules.length - room
+    return Array.from({ length: room }, (_, index) => schedules[Math.floor(index * schedules.length / room)]!)
+  }
+
+  #see({ calls, injected }: Harness): void {
+    for (const { kind, path, step } of calls) {
+      const place = this.#placeOf(path)
+      if (place === undefined) continue
+      const key = `${kind} ${place.pattern}`
+      const tried = this.#tried.get(key) ?? new Set()
+      this.#tried.set(key, tried)
+      if (kind === "action" && !isCut(step)) this.#unbounded.add(place.pattern)
+    }
+    for (const fault of injected) {
+      if (fault.kind === "journal") this.#crashes.add(format([fault]))
+      else {
+        const { pattern } = this.#placeOf(fault.path)!
+        this.#tried.get(`${fault.kind} ${pattern}`)!.add(`${fault.deed} ${fault.error} ${fault.lasting}`)
+      }
+    }
+  }
+
+  // ------------------------------------------------------------------------------------------- at random
+
+  #random(program: number): Effect.Effect<void, SearchError> {
+    return Effect.gen({ self: this }, function*() {
+      const { payloads, seed } = this.#bounds
+      const payload = payloads[program % payloads.length]
+      const plan: Plan = drawing(seed + program)
+      const { harness, ...verdict } = yield* this.#lab.run(plan, payload)
+      this.#see(harness)
+      if (verdict.broken === undefined) {
+        this.#ended[verdict.state!.status as Explored["status"]]++
+        return
+      }
+      yield* this.#shrink(harness.injected, payload)
+      // None of the shorter ones is reached as it was, so that this is the shortest.
+      yield* this.#judge({ harness, ...verdict }, harness.injected, payload)
+    })
+  }
+
+  /** Fails with a schedule from which nothing can be left out. */
+  #shrink(schedule: Schedule, payload: unknown): Effect.Effect<void, SearchError> {
+    return Effect.gen({ self: this }, function*() {
+      let shortest = schedule
+      for (let index = 0; index < shortest.length;) {
+        const shorter = shortest.filter((_, other) => other !== index)
+        const { broken } = yield* this.#lab.run(planOf(shorter), payload)
+        if (broken === undefined) index++
+        else shortest = shorter
+      }
+      yield* this.one(shortest, payload)
+    })
+  }
+
+  // ------------------------------------------------------------------------------------------- the report
+
+  #report(): Effect.Effect<Report, PlacesUnreached> {
+    const { depth, programs, unreachable, wanted } = this.#bounds
+    const { saga } = this.#lab.definition
+    const named = placesOf(this.#lab.definition).flatMap(({ compensated, pattern }) => [
+      { kind: "action" as const, path: pattern },
+      ...(compensated ? [{ kind: "compensation" as const, path: pattern }] : [])
+    ])
+    const places = named.map((place) => ({
+      ...place,
+      faults: this.#tried.get(`${place.kind} ${place.path}`)?.size ?? 0
+    }))
+    // A compensation is come to by a fault, so that one in it is the second.
+    const missing = places.filter((place) =>
+      place.faults === 0 && depth >= (place.kind === "action" ? 1 : 2) && wanted(nameOf(place)) &&
+      !unreachable.includes(nameOf(place))
+    )
+    if (missing.length > 0) return Effect.fail(new PlacesUnreached({ saga, places: missing.map(nameOf) }))
+    const report = {
+      saga,
+      places: places.filter(({ faults }) => faults > 0),
+      schedules: this.#schedules,
+      crashes: this.#crashes.size,
+      random: programs,
+      skipped: this.#skipped,
+      ended: this.#ended,
+      unbounded: Array.from(this.#unbounded),
+      unreachable
+    }
+    return Effect.succeed({ ...report, text: textOf(report) })
+  }
+}
+
+/** How a place is called in options and messages. */
+export const nameOf = ({ kind, path }: { readonly kind: ExploredCall["kind"]; readonly path: string }): string =>
+  kind === "compensation" ? `~${path}` : path
+
+/** When a fault happened. */
+const tickOf = (fault: Fault, { calls, writes }: Harness): number =>
+  fault.kind === "journal"
+    ? writes[fault.write - 1] ?? Infinity
+    : calls.find((call) => isAt(fault, call))?.beganAt ?? Infinity
+
+const isAt = (fault: CallFault, { call, kind, path }: SeenCall): boolean =>
+  kind === fault.kind && path === fault.path && call === fault.call
+
+/** Whether a fault is the same thing in a fiber as on an engine. */
+const isTheSameInAFiber = (fault: Fault, calls: ReadonlyArray<SeenCall>): boolean => {
+  if (fault.kind === "journal" || fault.deed.startsWith("interrupted")) return false
+  const hangs = fault.deed === "hangs" || fault.deed === "late"
+  // What no limit cuts ends with the patience of the caller there, and with the process here.
+  return !hangs || fault.kind === "compensation" ||
+    calls.find((call) => isAt(fault, call))?.step.timeoutMillis !== undefined
+}
+
+/** How a run ended, in text that can be compared. */
+const endOf = ({ calls, state }: Verdict): string => {
+  const steps = Array.from(
+    state?.steps ?? [],
+    ([path, { attempts, compensationAttempts, status }]) => `${path}: ${status} ${attempts} ${compensationAttempts}`
+  ).sort()
+  const called = calls.map(({ applied, call, kind, path }) => `${kind} ${path} ${call} ${applied}`).sort()
+  return [state?.status ?? "no state", ...steps, ...called].join("\n")
+}

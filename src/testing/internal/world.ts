@@ -1,0 +1,178 @@
+/**
+ * A world of its own for one run: a clock that jumps from one sleep to the next, and a scheduler whose tasks are run one
+ * after the other until there are none. So what happens in it depends on nothing else, and it is known when all is at
+ * rest. The clock is a `TestClock` for who asks for one.
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Logger from "effect/Logger"
+import * as Scheduler from "effect/Scheduler"
+import type { TestClock } from "effect/testing/TestClock"
+
+/** A part of the world that can die: of what is dead nothing goes on. */
+export interface Mortal {
+  readonly dead: boolean
+}
+
+const immortal: Mortal = { dead: false }
+
+interface Sleeper {
+  readonly atMillis: number
+  readonly wake: () => void
+}
+
+/** So many jumps of the clock in a row in which nothing was seen mean that nothing will be. */
+const patience = 10_000
+/** How often others get their turn before time goes far ahead, or is said to end: somebody may wait for the machine. */
+const turns = 20
+const farMillis = 60_000
+
+export class World {
+  nowMillis = 0
+  /** Counts what is seen to happen, so that idle time can be told. */
+  ticks = 0
+  readonly #live: Clock.Clock
+  readonly #tasks: Array<() => void> = []
+  #head = 0
+  /** By time, the next one last; those of one time in the order in which they fell asleep. */
+  readonly #sleepers: Array<Sleeper> = []
+
+  private constructor(live: Clock.Clock) {
+    this.#live = live
+  }
+
+  static readonly make: Effect.Effect<World> = Effect.map(Clock.clockWith(Effect.succeed), (live) => new World(live))
+
+  /** Runs an effect in this world, as a part of it. Nothing is logged: thousands of runs are stuck on purpose. */
+  inside<A, E, R>(effect: Effect.Effect<A, E, R>, part: Mortal = immortal): Effect.Effect<A, E, R> {
+    return effect.pipe(
+      Effect.provideService(Clock.Clock, this.#clockOf(part)),
+      Effect.provideService(Scheduler.Scheduler, this.#schedulerOf(part)),
+      Effect.provideService(Logger.CurrentLoggers, new Set())
+    )
+  }
+
+  /**
+   * Runs an effect while time passes, until it ends or `isOver`. `undefined`: it was over, or nothing moves any more and
+   * `atRest` could not help. `isHopeless`: it need not be waited for long.
+   */
+  drive<A, E>(
+    effect: Effect.Effect<A, E>,
+    options: {
+      readonly part?: Mortal
+      readonly isOver?: () => boolean
+      readonly isHopeless?: () => boolean
+      readonly atRest?: () => boolean
+    } = {}
+  ): Effect.Effect<Exit.Exit<A, E> | undefined> {
+    const { atRest = never, isHopeless = never, isOver = never, part } = options
+    return Effect.gen({ self: this }, function*() {
+      const fiber = yield* Effect.forkDetach(this.inside(effect, part), { startImmediately: true })
+      let [idle, seen, waited] = [0, -1, 0]
+      while (true) {
+        this.#drain()
+        const exit = fiber.pollUnsafe()
+        if (exit !== undefined) return exit
+        if (isOver()) return undefined
+        idle = seen === this.ticks ? idle + 1 : 0
+        seen = this.ticks
+        const next = this.#sleepers.at(-1)?.atMillis
+        const hopeless = isHopeless()
+        const far = next === undefined || next > this.nowMillis + farMillis
+        if (far && !hopeless && waited < turns) {
+          waited++
+          yield* Effect.yieldNow
+        } else if (next === undefined || idle > (hopeless ? turns : patience)) {
+          if (!atRest()) return undefined
+          idle = 0
+        } else {
+          waited = 0
+          this.#jump(next)
+        }
+      }
+    })
+  }
+
+  /** Runs what is no part of the run itself, such as an invariant. */
+  aside<A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    return Effect.flatMap(
+      this.drive(effect),
+      (exit) => exit ?? Effect.die(new Error("nothing moves any more, and it has not ended"))
+    )
+  }
+
+  /** A task may ask for the others to be run before it goes on. */
+  #drain(): void {
+    while (this.#head < this.#tasks.length) this.#tasks[this.#head++]!()
+    this.#tasks.length = this.#head = 0
+  }
+
+  /** Wakes the next sleeper. */
+  #jump(atMillis: number): void {
+    this.nowMillis = Math.max(this.nowMillis, atMillis)
+    this.#sleepers.pop()?.wake()
+  }
+
+  #schedulerOf(part: Mortal): Scheduler.Scheduler {
+    const scheduleTask = (task: () => void) => {
+      this.#tasks.push(() => {
+        if (!part.dead) task()
+      })
+    }
+    return {
+      executionMode: "async",
+      shouldYield: (fiber) => fiber.currentOpCount >= fiber.cache.maxOpsBeforeYield,
+      makeDispatcher: () => ({ scheduleTask, flush: () => this.#drain() })
+    }
+  }
+
+  #clockOf(part: Mortal): TestClock {
+    const nanos = () => BigInt(Math.floor(this.nowMillis)) * 1_000_000n
+    const setTime = (endMillis: number) =>
+      Effect.gen({ self: this }, function*() {
+        yield* Effect.yieldNow
+        for (let next = this.#sleepers.at(-1); next !== undefined && next.atMillis <= endMillis;) {
+          this.#jump(next.atMillis)
+          yield* Effect.yieldNow
+          next = this.#sleepers.at(-1)
+        }
+        this.nowMillis = Math.max(this.nowMillis, endMillis)
+      })
+    return {
+      currentTimeMillisUnsafe: () => this.nowMillis,
+      currentTimeMillis: Effect.sync(() => this.nowMillis),
+      currentTimeNanosUnsafe: nanos,
+      currentTimeNanos: Effect.sync(nanos),
+      monotonicTimeNanosUnsafe: nanos,
+      monotonicTimeNanos: Effect.sync(nanos),
+      sleep: (duration) => this.#sleep(Duration.toMillis(duration), part),
+      setTime,
+      adjust: (duration) =>
+        Effect.suspend(() => setTime(this.nowMillis + Duration.toMillis(Duration.fromInputUnsafe(duration)))),
+      withLive: (effect) => Effect.provideService(effect, Clock.Clock, this.#live)
+    }
+  }
+
+  #sleep(millis: number, part: Mortal): Effect.Effect<void> {
+    if (millis <= 0) return Effect.void
+    if (millis === Infinity) return Effect.never
+    return Effect.callback((resume) => {
+      const wake = () => {
+        if (!part.dead) resume(Effect.void)
+      }
+      const sleeper = { atMillis: this.nowMillis + millis, wake }
+      const all = this.#sleepers
+      let index = all.length
+      while (index > 0 && all[index - 1]!.atMillis <= sleeper.atMillis) index--
+      all.splice(index, 0, sleeper)
+      return Effect.sync(() => {
+        const index = all.indexOf(sleeper)
+        if (index !== -1) all.splice(index, 1)
+      })
+    })
+  }
+}
+
+const never = () => false
