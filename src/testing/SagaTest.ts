@@ -5,5 +5,7 @@
  * @since 0.1.0
  */
 export { type Call, type CalledStep, intercept } from "../SagaIntercept.ts"
+export * from "./Doubles.ts"
 export * from "./Exploration.ts"
 export * from "./Explore.ts"
+export * from "./Trace.ts"
