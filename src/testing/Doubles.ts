@@ -100,7 +100,9 @@ const checked = <E, R>(
   const invalid = (problem: string) => Effect.die(new StubInvalid({ path, problem }))
   return Effect.flatMap(Effect.exit(effect), (exit): Effect.Effect<unknown, E, R> => {
     if (Exit.isSuccess(exit)) {
-      return fits(step.success, exit.value) ? exit : invalid("gives a result that does not match the schema of the step")
+      return fits(step.success, exit.value)
+        ? exit
+        : invalid("gives a result that does not match the schema of the step")
     }
     const typed = exit.cause.reasons.filter(Cause.isFailReason)
     return typed.every(({ error }) => step.error !== undefined && fits(step.error, error))
@@ -182,13 +184,14 @@ export const gate: Effect.Effect<Gate> = Effect.sync(() => {
  * @category doubles
  * @since 0.1.0
  */
-export const hold = (place: string, gate: Gate, options?: { readonly behind?: boolean }) =>
-<P0, S, O, A, E, R, P extends Phase>(self: Saga<P0, S, O, A, E, R, P>): Saga<P0, S, O, A, E, R, P> => {
-  const isThere = matcher(self, place)
-  const around = ({ run }: Call) =>
-    options?.behind === true ? Effect.tap(run, () => gate.pass) : Effect.andThen(gate.pass, run)
-  return intercept((call) => isThere(call) ? around(call) : call.run)(self)
-}
+export const hold =
+  (place: string, gate: Gate, options?: { readonly behind?: boolean }) =>
+  <P0, S, O, A, E, R, P extends Phase>(self: Saga<P0, S, O, A, E, R, P>): Saga<P0, S, O, A, E, R, P> => {
+    const isThere = matcher(self, place)
+    const around = ({ run }: Call) =>
+      options?.behind === true ? Effect.tap(run, () => gate.pass) : Effect.andThen(gate.pass, run)
+    return intercept((call) => isThere(call) ? around(call) : call.run)(self)
+  }
 
 /** Whether a call is at a place; throws when a saga has no such place. */
 const matcher = (saga: AnySaga, place: string): (call: Call) => boolean => {
@@ -199,11 +202,17 @@ const matcher = (saga: AnySaga, place: string): (call: Call) => boolean => {
   const path = kind === "compensation" ? place.slice(1) : place
   const found = placeOf(path)
   if (found === undefined || kind === "compensation" && !found.compensated) {
-    throw new SagaDefinitionError({ saga: shape.saga, path: place, problem: `there is no such place: ${namesOf(places)}` })
+    throw new SagaDefinitionError({
+      saga: shape.saga,
+      path: place,
+      problem: `there is no such place: ${namesOf(places)}`
+    })
   }
   return (call) =>
     call.kind === kind && (call.context.path === path || found.pattern === path && placeOf(call.context.path) === found)
 }
 
 const namesOf = (places: ReadonlyArray<Place>): string =>
-  `its places are ${places.map(({ compensated, pattern }) => compensated ? `${pattern}, ~${pattern}` : pattern).join(", ")}`
+  `its places are ${
+    places.map(({ compensated, pattern }) => compensated ? `${pattern}, ~${pattern}` : pattern).join(", ")
+  }`

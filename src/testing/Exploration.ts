@@ -154,17 +154,18 @@ export class FaultNotReached extends Data.TaggedError("FaultNotReached")<{
 }
 
 /**
- * No error could be made from the schema of a step's errors.
+ * No value could be made from a schema: that of a step's errors, or that of the payload.
  *
  * @category errors
  * @since 0.1.0
  */
-export class NoSampleError extends Data.TaggedError("NoSampleError")<{
+export class NoSample extends Data.TaggedError("NoSample")<{
   readonly saga: string
-  readonly step: string
+  /** What there is no value of. */
+  readonly what: string
   readonly cause: unknown
 }> {
   override get message(): string {
-    return `No value could be generated for the errors of "${this.step}" in ${this.saga}. Give its schema an arbitrary, or leave typed failures to other means`
+    return `No value could be generated for ${this.what} of ${this.saga}. Give its schema an arbitrary that Effect's Arbitrary can follow`
   }
 }

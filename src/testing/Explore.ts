@@ -9,7 +9,7 @@ import type * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import type { SagaJournal } from "../SagaJournal.ts"
 import type { Phase, Saga } from "../SagaValue.ts"
-import type { Explored, FaultNotReached, NoSampleError, PlacesUnreached, Report, SagaViolation } from "./Exploration.ts"
+import type { Explored, FaultNotReached, NoSample, PlacesUnreached, Report, SagaViolation } from "./Exploration.ts"
 import type { ScheduleInvalid } from "./Fault.ts"
 import { parse } from "./Fault.ts"
 import type { AnyRunnable } from "./internal/harness.ts"
@@ -77,7 +77,7 @@ export interface ExploreOptions<P, R, R2> {
   readonly unreachable?: ReadonlyArray<string>
 }
 
-type ExploreError = SagaViolation | FaultNotReached | PlacesUnreached | NoSampleError
+type ExploreError = SagaViolation | FaultNotReached | PlacesUnreached | NoSample
 
 const boundsOf = <P, R, R2>(options: ExploreOptions<P, R, R2>): Bounds => {
   const { depth = 2, limit = 20_000, payload, payloads = [], places, random = 0, seed = 1, unreachable = [] } = options
@@ -95,7 +95,7 @@ const boundsOf = <P, R, R2>(options: ExploreOptions<P, R, R2>): Bounds => {
 const searchOf = <P, S, O, A, E, R, R2>(
   saga: Saga<P, S, O, A, E, R, Phase>,
   options: ExploreOptions<P, R, R2>
-): Effect.Effect<Search, NoSampleError> =>
+): Effect.Effect<Search, NoSample> =>
   Effect.gen(function*() {
     // The services of the saga and of the invariant are those that the layer builds: the types have checked that.
     const subject = {

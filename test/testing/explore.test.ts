@@ -270,8 +270,8 @@ describe("what is refused", () => {
     Effect.gen(function*() {
       const saga = start.pipe(Saga.step("tea", { ...item, error: Schema.instanceOf(URL), action: () => Effect.void }))
       const error = yield* Effect.flip(SagaTest.explore(saga, options))
-      assert.instanceOf(error, SagaTest.NoSampleError)
-      assert.include(error.message, `the errors of "tea" in Shopping`)
+      assert.instanceOf(error, SagaTest.NoSample)
+      assert.include(error.message, `the errors of "tea" of Shopping`)
     }))
 
   it.effect("a schedule that is none, and one with a place that does not exist", () =>

@@ -12,7 +12,7 @@ import { SagaJournal } from "../../SagaJournal.ts"
 import type { SagaDefinition } from "../../SagaValue.ts"
 import { definition as definitionOf, toTree } from "../../SagaValue.ts"
 import type { Explored } from "../Exploration.ts"
-import { NoSampleError } from "../Exploration.ts"
+import { NoSample } from "../Exploration.ts"
 import type { Fault } from "../Fault.ts"
 import { Ledger } from "../Ledger.ts"
 import type { AnyRunnable, Plan } from "./harness.ts"
@@ -144,7 +144,7 @@ const ledgerOf = (ledger: Ledger["Service"], { reported, status }: Explored): Ef
   status === "Compensated" ? ledger.settled({ uncertain: reported }) : ledger.check
 
 /** Opens a lab, with a sample of each error that a step declares. */
-export const open = (subject: Subject): Effect.Effect<Lab, NoSampleError> =>
+export const open = (subject: Subject): Effect.Effect<Lab, NoSample> =>
   Effect.gen(function*() {
     const steps: Array<CalledStep> = []
     toTree(subject.saga).withSteps((step) => (steps.push(step), step))
@@ -152,7 +152,7 @@ export const open = (subject: Subject): Effect.Effect<Lab, NoSampleError> =>
     const saga = definitionOf(subject.saga).saga
     for (const { error, name } of steps) {
       if (error === undefined || samples.has(error)) continue
-      const noSample = (cause: unknown) => new NoSampleError({ saga, step: name, cause })
+      const noSample = (cause: unknown) => new NoSample({ saga, what: `the errors of "${name}"`, cause })
       samples.set(error, yield* Effect.mapError(samplesOf(error), noSample))
     }
     return new Lab(subject, samples)

@@ -9,6 +9,7 @@ export interface Place {
   readonly pattern: string
   readonly kind: "step" | "check" | "pivot" | "retriable"
   readonly compensated: boolean
+  readonly whenUncertain: "report" | "compensate" | "stuck"
 }
 
 /** All steps, in the order of the definition. */
@@ -21,7 +22,7 @@ const within = (nodes: ReadonlyArray<NodeDefinition>, base: string): ReadonlyArr
       case "check":
       case "pivot":
       case "retriable":
-        return [{ pattern: base + node.name, kind: node.kind, compensated: node.compensated }]
+        return [{ ...node, pattern: base + node.name }]
       case "sleep":
         return []
       case "parallel":
