@@ -58,8 +58,8 @@ export interface CallFault {
 }
 
 /**
- * The process dies, right before or right after its `write`-th batch of facts is on record; or the engine closes in good
- * order at that point. Counted from 1 and over all processes.
+ * The process dies, right before or right after its `write`-th batch of facts is on record; or it freezes there, everybody
+ * takes it for dead, and it goes on; or the engine closes in good order. Counted from 1 and over all processes.
  *
  * @category models
  * @since 0.1.0
@@ -67,7 +67,7 @@ export interface CallFault {
 export interface CrashFault {
   readonly kind: "journal"
   readonly write: number
-  readonly deed: "crash-before" | "crash-after" | "close"
+  readonly deed: "crash-before" | "crash-after" | "freeze" | "close"
 }
 
 /**
@@ -127,7 +127,7 @@ const formatFault = (fault: Fault): string => {
 export const format = (schedule: ReadonlyArray<Fault>): string =>
   schedule.length === 0 ? "no fault" : schedule.map(formatFault).join(" + ")
 
-const crash = /^journal#(\d+):(crash-before|crash-after|close)$/
+const crash = /^journal#(\d+):(crash-before|crash-after|freeze|close)$/
 const call =
   /^(~?)([^~#:()*+\s]+?)(?:#(\d+))?:(fails|fails-late|dies|lost|hangs|late|interrupted|interrupted-late|twice)(?:\(([^()*]*)\))?(\*?)$/
 
@@ -198,11 +198,13 @@ const faultOf = (part: string): Fault | undefined => {
  */
 export const words = (fault: Fault): string => {
   if (fault.kind === "journal") {
-    return fault.deed === "close"
-      ? `the engine closes in good order behind write ${fault.write} to its journal`
-      : `the process dies right ${
-        fault.deed === "crash-before" ? "before" : "after"
-      } write ${fault.write} to its journal`
+    const what: Record<CrashFault["deed"], string> = {
+      "crash-before": "the process dies right before",
+      "crash-after": "the process dies right behind",
+      "freeze": "the process is taken for dead, and goes on, behind",
+      "close": "the engine closes in good order behind"
+    }
+    return `${what[fault.deed]} write ${fault.write} to its journal`
   }
   const { call, deed, error = "an error", kind, lasting, path } = fault
   const what: Record<Deed, string> = {

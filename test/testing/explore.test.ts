@@ -137,8 +137,8 @@ describe("what is tried", () => {
       )
       for (const journal of [SagaJournal.layerMemory, Sqlite]) {
         const report = yield* SagaTest.explore(two, { ...options, journal, depth: 1, invariant: nothingTaken })
-        // The start with the first step, the second step, the end: before, behind, and closed behind.
-        assert.strictEqual(report.crashes, 9)
+        // The start with the first step, the second step, the end: before, behind, frozen and closed behind.
+        assert.strictEqual(report.crashes, 12)
       }
     }))
 

@@ -37,9 +37,14 @@ export interface SeenCall {
   fault: Fault | undefined
 }
 
+/** What can happen to a process around a write. */
+export const crashes = ["crash-before", "crash-after", "freeze", "close"] as const
+
 /** A process of the engine, or of the fiber. */
 export class Process {
   dead = false
+  /** It is taken for dead, and goes on. */
+  frozen = false
   /** The engine is to close in good order. */
   closing = false
 }

@@ -25,6 +25,8 @@ export interface Judged {
   readonly durable: boolean
   /** Whether somebody wanted it to stop. */
   readonly stopped: boolean
+  /** Whether a process that was taken for dead went on. */
+  readonly isFrozen: boolean
   readonly order: ReturnType<typeof orderIn>
   readonly state: SagaState | undefined
   readonly mismatch: HistoryMismatch | undefined
@@ -141,8 +143,10 @@ const invariants: Readonly<Record<string, Check>> = {
     return undefined
   },
 
-  "I6 nothing starts once the unwind has begun": ({ calls, ran }) => {
+  "I6 nothing starts once something has failed": ({ calls, ran }) => {
     const scopes = fellBack(ran)
+    const late = startedLate(calls, ran)
+    if (late !== undefined) return late
     for (const undo of calls) {
       if (undo.kind !== "compensation" || within(undo.path, scopes)) continue
       const late = calls.find(({ beganAt, kind }) => kind === "action" && beganAt > undo.beganAt)
@@ -151,7 +155,8 @@ const invariants: Readonly<Record<string, Check>> = {
     return undefined
   },
 
-  "I5 a compensation runs for what was done, in reverse": (judged) => unfounded(judged) ?? disordered(judged),
+  "I5 a compensation runs for what was done, in reverse": (judged) =>
+    unfounded(judged) ?? repeated(judged) ?? disordered(judged) ?? overlapping(judged),
 
   "I3 what succeeded stays": (judged) => {
     const { calls, ran, state } = judged
@@ -185,7 +190,7 @@ const said = (exit: Exit.Exit<unknown, unknown>): string =>
     : Cause.prettyErrors(exit.cause).map(({ name, message }) => `${name} ${message}`).join(", ")
 
 /** A compensation of what was not done, or with another value than the one that was recorded. */
-const unfounded = ({ calls, durable, ran }: Judged): string | undefined => {
+const unfounded = ({ calls, durable, isFrozen, ran }: Judged): string | undefined => {
   const ends = new Map<StepPath, SagaEvent>()
   for (const fact of ran.facts) {
     if (fact._tag === "StepSucceeded" || fact._tag === "StepUncertain") ends.set(fact.path, fact)
@@ -197,11 +202,53 @@ const unfounded = ({ calls, durable, ran }: Judged): string | undefined => {
     const running = calls.find((call) =>
       call.path === path && call.kind === "action" && (call.beganAt > beganAt || (call.endedAt ?? 0) > beganAt)
     )
-    if (running !== undefined) return `"${path}" was compensated before its action had ended`
+    // Of a process that was taken for dead nobody knows when its action ends.
+    if (running !== undefined && !isFrozen) return `"${path}" was compensated before its action had ended`
     // A value that was read back from a journal is equal to no other where its class says so.
     if (durable || end._tag !== "StepSucceeded") continue
     const value = step.whenUncertain === "compensate" ? { _tag: "Succeeded", result: end.result } : end.result
     if (!Equal.equals(given, value)) return `the compensation of "${path}" was given another value than its action gave`
+  }
+  return undefined
+}
+
+/** A step that started behind a failure that its part of the saga does not survive. */
+const startedLate = (calls: ReadonlyArray<SeenCall>, { facts }: Ran): string | undefined => {
+  const kinds = new Map(calls.map(({ path, step }) => [path, step.kind]))
+  let failed: { readonly path: StepPath; readonly scope: StepPath } | undefined
+  for (const fact of facts) {
+    if (fact._tag === "StepFailed" || fact._tag === "StepUncertain") {
+      if (kinds.get(fact.path) === "retriable") continue
+      const { path } = fact
+      // The innermost way that may be given up; the failure of one inside of another is looked at by itself.
+      failed ??= { path, scope: path.slice(0, Math.max(0, path.lastIndexOf("/first/") + 1)) }
+    } else if (fact._tag === "FellBack") failed = undefined
+    else if (fact._tag === "StepStarted" && failed !== undefined && fact.path.startsWith(failed.scope)) {
+      return `"${fact.path}" was started when "${failed.path}" had failed`
+    }
+  }
+  return undefined
+}
+
+/** A compensation that ran again when it had succeeded, and no crash made anybody forget that. */
+const repeated = ({ calls, durable }: Judged): string | undefined => {
+  const done = new Set<StepPath>()
+  for (const { applied, endedAt, fault, kind, path } of durable ? [] : calls) {
+    if (kind !== "compensation") continue
+    if (done.has(path)) return `"${path}" was compensated again when that had succeeded`
+    if (applied > 0 && endedAt !== undefined && fault === undefined) done.add(path)
+  }
+  return undefined
+}
+
+/** A second way that was started when the first was not undone yet. */
+const overlapping = ({ calls, ran }: Judged): string | undefined => {
+  for (const scope of fellBack(ran)) {
+    const second = calls.find(({ path }) => path.startsWith(scope.replace(/first\/$/, "second/")))
+    const late = calls.find(({ beganAt, kind, path }) =>
+      kind === "compensation" && path.startsWith(scope) && beganAt > (second?.beganAt ?? Infinity)
+    )
+    if (late !== undefined) return `"${second?.path}" was started before "${late.path}" was compensated`
   }
   return undefined
 }

@@ -87,6 +87,7 @@ export class Lab {
         ran,
         calls,
         durable: journal !== undefined,
+        isFrozen: injected.some(({ deed }) => deed === "freeze"),
         stopped: injected.some(({ deed }) => stopping.has(deed)),
         order: this.#order,
         ...stateOf(ran.facts)

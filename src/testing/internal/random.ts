@@ -1,7 +1,7 @@
 /** Random programs of faults: a plan that decides at each call, from one number, so that it is the same each time. */
 import type { Fault } from "../Fault.ts"
 import type { Plan } from "./harness.ts"
-import { faultsOf, outage } from "./harness.ts"
+import { crashes, faultsOf, outage } from "./harness.ts"
 
 /** Pseudo-random numbers from 0 to 1 (mulberry32). */
 const numbers = (seed: number) => {
@@ -39,7 +39,7 @@ export const drawing = (seed: number): Plan => {
     },
     onWrite: (write) =>
       next() < rate / 3
-        ? { kind: "journal", write, deed: pick(["crash-before", "crash-after", "close"] as const) }
+        ? { kind: "journal", write, deed: pick(crashes) }
         : undefined
   }
 }

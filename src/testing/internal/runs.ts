@@ -91,9 +91,11 @@ export const onEngine = (
   harness: Harness
 ): Effect.Effect<Ran> =>
   Effect.gen(function*() {
+    const processes: Array<Process> = []
     let acknowledged = false
     while (true) {
       const process = new Process()
+      processes.push(process)
       const held = yield* Scope.make()
       const scope = yield* Scope.make()
       const there = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
@@ -117,25 +119,29 @@ export const onEngine = (
         const exit = yield* Effect.exit(engine.outcome(saga, executionId, { onStuck: "fail" }))
         return yield* Effect.map(asked(engine, saga, exit), (others): Ran => ({ exit, ...others }))
       }).pipe(Effect.provideContext(services))
-      const ran = yield* world.drive(there(work), {
-        isOver: () => process.dead || process.closing,
+      const isGone = () => process.dead || process.frozen || process.closing
+      const exit = yield* world.drive(there(work), {
+        isOver: isGone,
         isHopeless: () => isHopeless(harness),
         atRest: () => {
           process.dead = harness.hanging.size > 0
           return process.dead
         }
       })
-      if (ran === undefined && !process.dead && !process.closing) {
-        return { facts: harness.told, exit: undefined, disagreement: undefined }
+      const goesOn = exit === undefined && isGone()
+      if (!process.dead && !process.frozen) {
+        yield* world.drive(there(Scope.close(scope, Exit.void)), { isOver: () => process.dead })
+        process.dead = true
       }
-      if (!process.dead) yield* world.drive(there(Scope.close(scope, Exit.void)), { isOver: () => process.dead })
-      process.dead = true
       harness.hanging.clear()
       yield* world.aside(Scope.close(held, Exit.void))
-      if (ran === undefined) continue
-      return Exit.isSuccess(ran)
-        ? ran.value
-        : { facts: harness.told, exit: Exit.failCause(ran.cause), disagreement: undefined }
+      if (goesOn) continue
+      // One that was taken for dead has gone on until here.
+      for (const each of processes) each.dead = true
+      if (exit === undefined) return { facts: harness.told, exit, disagreement: undefined }
+      return Exit.isSuccess(exit)
+        ? exit.value
+        : { facts: harness.told, exit: Exit.failCause(exit.cause), disagreement: undefined }
     }
   })
 
@@ -188,9 +194,10 @@ const mortal = (journal: Journal, process: Process, held: Scope.Scope, world: Wo
         return die
       case "crash-after":
         return Effect.andThen(write, die)
+      case "freeze":
       case "close":
         return Effect.map(write, (written: Written) => {
-          process.closing = true
+          process[fault.deed === "freeze" ? "frozen" : "closing"] = true
           return written
         })
     }

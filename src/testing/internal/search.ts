@@ -9,7 +9,7 @@ import { FaultNotReached, PlacesUnreached, SagaViolation } from "../Exploration.
 import type { CallFault, Deed, Fault } from "../Fault.ts"
 import { format } from "../Fault.ts"
 import type { Harness, Plan, SeenCall } from "./harness.ts"
-import { faultsOf, isCut, planOf } from "./harness.ts"
+import { crashes, faultsOf, isCut, planOf } from "./harness.ts"
 import type { Lab, Verdict } from "./lab.ts"
 import { placeIn, placesOf } from "./places.ts"
 import { drawing } from "./random.ts"
@@ -160,7 +160,7 @@ export class Search {
     for (const call of at) faults.push(...faultsOf(call, harness.samplesOf(call.step)))
     for (const [index, tick] of harness.writes.entries()) {
       if (tick <= after) continue
-      for (const deed of ["crash-before", "crash-after", "close"] as const) {
+      for (const deed of crashes) {
         faults.push({ kind: "journal", write: index + 1, deed })
       }
     }
