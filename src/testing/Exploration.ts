@@ -55,7 +55,7 @@ export interface Explored<P = unknown> {
  */
 export interface Report {
   readonly saga: string
-  /** The actions and compensations in which faults were tried, with how many. */
+  /** The actions and compensations that runs came to, with how many faults were tried in each. */
   readonly places: ReadonlyArray<{
     readonly kind: "action" | "compensation"
     /** The path, with `*` for the key of each item of a `forEach`. */

@@ -88,6 +88,7 @@ const boundsOf = <P, R, R2>(options: ExploreOptions<P, R, R2>): Bounds => {
     programs: random,
     seed,
     unreachable,
+    isNamed: places !== undefined,
     wanted: (place) => places === undefined || places.includes(place)
   }
 }

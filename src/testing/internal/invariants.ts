@@ -178,6 +178,8 @@ const invariants: Readonly<Record<string, Check>> = {
 
   "I4 what was done is undone, or reported": (judged) => {
     const { state } = judged
+    const unanswered = withoutUnwind(judged)
+    if (unanswered !== undefined) return unanswered
     if (state?.status === "Compensated") return forgotten(judged)
     const unwound = state?.status === "Stuck" && HashMap.has(state.unwinding, "")
     return unwound ? forgotten(judged) : undefined
@@ -188,6 +190,18 @@ const said = (exit: Exit.Exit<unknown, unknown>): string =>
   Exit.isSuccess(exit)
     ? "a result"
     : Cause.prettyErrors(exit.cause).map(({ name, message }) => `${name} ${message}`).join(", ")
+
+/** A failure before the commit point that nothing was undone for. */
+const withoutUnwind = ({ calls, ran, state }: Judged): string | undefined => {
+  if (state === undefined || HashMap.has(state.unwinding, "")) return undefined
+  const kinds = new Map(calls.map(({ path, step }) => [path, step.kind]))
+  const scopes = fellBack(ran)
+  for (const [path, { status }] of state.steps) {
+    if (status !== "Failed" || kinds.get(path) === "retriable" || within(path, scopes)) continue
+    return `"${path}" failed, and nothing was unwound`
+  }
+  return undefined
+}
 
 /** A compensation of what was not done, or with another value than the one that was recorded. */
 const unfounded = ({ calls, durable, isFrozen, ran }: Judged): string | undefined => {

@@ -7,6 +7,9 @@ const plural = (count: number, one: string, many = `${one}s`): string => `${coun
 export const textOf = (report: Omit<Report, "text">): string => {
   const { crashes, ended, places, random, saga, schedules, skipped, unbounded, unreachable } = report
   const of = (kind: "action" | "compensation") => places.filter((place) => place.kind === kind).length
+  const untried = places.filter(({ faults }) => faults === 0).map(({ kind, path }) =>
+    kind === "action" ? path : `~${path}`
+  )
   const faults = places.reduce((sum, place) => sum + place.faults, 0)
   const counts = schedules.map((count, size) => `${count.toLocaleString("en")} of ${plural(size, "fault")}`)
   const ends = Object.entries(ended).map(([status, count]) => `${count.toLocaleString("en")} ${status}`)
@@ -14,6 +17,7 @@ export const textOf = (report: Omit<Report, "text">): string => {
     ["places", `${plural(of("action"), "action")}, ${plural(of("compensation"), "compensation")}: all reached`],
     ["faults", `${faults} at these places${crashes === 0 ? "" : `, ${crashes} around writes to the journal`}`],
     ["schedules", `${counts.join(", ")}${random === 0 ? "" : `, ${random.toLocaleString("en")} at random`}`],
+    ...(untried.length === 0 ? [] : [["untried", `${untried.join(", ")}: come to by the last fault`] as const]),
     ...(skipped === 0 ? [] : [["left out", `${skipped.toLocaleString("en")} schedules, over the limit`] as const]),
     ["ended", ends.join(", ")],
     ...(unreachable.length === 0 ? [] : [["unreachable", unreachable.join(", ")] as const]),

@@ -23,6 +23,8 @@ export interface Bounds {
   readonly programs: number
   readonly seed: number
   readonly unreachable: ReadonlyArray<string>
+  /** Whether the places were named. */
+  readonly isNamed: boolean
   /** Whether the last fault may be there. */
   readonly wanted: (place: string) => boolean
 }
@@ -235,7 +237,7 @@ export class Search {
   // ------------------------------------------------------------------------------------------- the report
 
   #report(): Effect.Effect<Report, PlacesUnreached> {
-    const { depth, programs, unreachable, wanted } = this.#bounds
+    const { depth, isNamed, programs, unreachable, wanted } = this.#bounds
     const { saga } = this.#lab.definition
     const named = placesOf(this.#lab.definition).flatMap(({ compensated, pattern }) => [
       { kind: "action" as const, path: pattern },
@@ -245,15 +247,16 @@ export class Search {
       ...place,
       faults: this.#tried.get(`${place.kind} ${place.path}`)?.size ?? 0
     }))
-    // A compensation is come to by a fault, so that one in it is the second.
-    const missing = places.filter((place) =>
-      place.faults === 0 && depth >= (place.kind === "action" ? 1 : 2) && wanted(nameOf(place)) &&
-      !unreachable.includes(nameOf(place))
-    )
+    const missing = depth === 0 ? [] : places.filter(({ faults, kind, path }) => {
+      const name = nameOf({ kind, path })
+      if (!wanted(name) || unreachable.includes(name)) return false
+      // What was asked for by name has to be tried; of all others it is enough that they were come to.
+      return !this.#tried.has(`${kind} ${path}`) || isNamed && faults === 0
+    })
     if (missing.length > 0) return Effect.fail(new PlacesUnreached({ saga, places: missing.map(nameOf) }))
     const report = {
       saga,
-      places: places.filter(({ faults }) => faults > 0),
+      places: places.filter(({ kind, path }) => this.#tried.has(`${kind} ${path}`)),
       schedules: this.#schedules,
       crashes: this.#crashes.size,
       random: programs,
