@@ -56,7 +56,8 @@ type Fits<N extends string, S, A> = N extends keyof S
  *
  * **Gotchas**
  *
- * The services of what is replaced are still required. A stub is called as often as the action would be.
+ * The services of what is replaced are still required. A stub is called as often as the action would be. What is piped
+ * later stands around what was piped before: pipe `hold` behind `stub`.
  *
  * **Example** (A declined payment)
  *

@@ -4,7 +4,7 @@
 // - A statement that is followed by `// => value` must have that value, an expression in the scope of the example.
 // - A `text`, `console` or `mermaid` block after an example is what it prints, to the letter.
 // - An example that begins with `// shop.ts` is what other examples import from "./shop.ts".
-// - An example that imports `vitest` or `@effect/vitest` adds its own tests.
+// - An example that imports `vitest`, `@effect/vitest` or `effect-saga/testing/vitest` adds its own tests.
 import { execFileSync } from "node:child_process"
 import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -123,7 +123,7 @@ export const testWritten = (texts: ReadonlyArray<Text>): void => {
     const path = join(project, example.file)
     writeFileSync(path, module, { flag: "wx" })
     const proven = () => expect(claims.filter((claim) => !held.has(claim)), "never reached").toEqual([])
-    return { ...example, run: () => import(path), proven, isSuite: / from "(?:@effect\/)?vitest"/.test(example.code) }
+    return { ...example, run: () => import(path), proven, isSuite: / from "(?:@effect\/|effect-saga\/testing\/)?vitest"/.test(example.code) }
   })
 
   for (const { line, path, proven, run } of modules.filter(({ isSuite }) => isSuite)) {
