@@ -41,6 +41,9 @@ export interface PromiseTest {
   readonly test: Effect.Effect<void, PromiseBroken>
 }
 
+/** A test that takes longer than that waits for something that does not come. By the clock of the runner. */
+const longestMillis = 20_000
+
 /** Makes a test out of what may go wrong in any way. */
 export const promiseTest = (
   subject: string,
@@ -50,6 +53,10 @@ export const promiseTest = (
   name: promise,
   test: Effect.scoped(body).pipe(
     Effect.asVoid,
+    Effect.timeoutOrElse({
+      duration: longestMillis,
+      orElse: () => Effect.die(new Error(`it did not end within ${longestMillis / 1_000} seconds`))
+    }),
     Effect.catchCause((cause) =>
       Cause.hasInterruptsOnly(cause)
         ? Effect.interrupt

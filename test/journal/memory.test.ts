@@ -1,4 +1,8 @@
 import { SagaJournal } from "effect-saga/SagaJournal"
-import { suite } from "./suite.ts"
+import { SagaJournalTest } from "effect-saga/testing"
+import { registerSuite } from "effect-saga/testing/vitest"
 
-suite("in memory", { layer: SagaJournal.layerMemory, noticesDeath: true })
+registerSuite(
+  "the journal in memory",
+  SagaJournalTest.suite("in memory", SagaJournal.layerMemory, { noticesDeath: true })
+)

@@ -123,7 +123,12 @@ export const testWritten = (texts: ReadonlyArray<Text>): void => {
     const path = join(project, example.file)
     writeFileSync(path, module, { flag: "wx" })
     const proven = () => expect(claims.filter((claim) => !held.has(claim)), "never reached").toEqual([])
-    return { ...example, run: () => import(path), proven, isSuite: / from "(?:@effect\/|effect-saga\/testing\/)?vitest"/.test(example.code) }
+    return {
+      ...example,
+      run: () => import(path),
+      proven,
+      isSuite: / from "(?:@effect\/|effect-saga\/testing\/)?vitest"/.test(example.code)
+    }
   })
 
   for (const { line, path, proven, run } of modules.filter(({ isSuite }) => isSuite)) {

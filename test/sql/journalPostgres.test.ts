@@ -1,9 +1,12 @@
 import { Layer } from "effect"
 import { SqlSagaJournal } from "effect-saga/sql"
-import { suite } from "../journal/suite.ts"
+import { SagaJournalTest } from "effect-saga/testing"
+import { registerSuite } from "effect-saga/testing/vitest"
 import * as Postgres from "./postgres.ts"
 
-suite("on PostgreSQL", {
-  layer: SqlSagaJournal.layer.pipe(Layer.provide(Postgres.layer())),
-  noticesDeath: true
-})
+registerSuite(
+  "the journal on PostgreSQL",
+  SagaJournalTest.suite("on PostgreSQL", SqlSagaJournal.layer.pipe(Layer.provide(Postgres.layer())), {
+    noticesDeath: true
+  })
+)

@@ -6,7 +6,16 @@ import { SqlSagaJournal } from "effect-saga/sql"
 import * as NodeSqlite from "effect-saga/sql/NodeSqlite"
 import { Reactivity } from "effect/reactivity"
 import { SqlClient } from "effect/sql"
-import { acquire, batch, committed, factsOf, missing, start, starting, update } from "../journal/records.ts"
+import {
+  acquire,
+  batch,
+  committed,
+  factsOf,
+  missing,
+  start,
+  starting,
+  update
+} from "../../src/testing/internal/journal/records.ts"
 import { scene } from "./scene.ts"
 
 const leavesNothing = (sql: SqlClient.SqlClient, journal: Journal) =>

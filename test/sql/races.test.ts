@@ -20,7 +20,7 @@ import {
   starting,
   update,
   waiting
-} from "../journal/records.ts"
+} from "../../src/testing/internal/journal/records.ts"
 import * as Postgres from "./postgres.ts"
 import { openScene, type Scene, scene, until } from "./scene.ts"
 

@@ -22,7 +22,7 @@ import {
   leaseLost,
   start,
   starting
-} from "../journal/records.ts"
+} from "../../src/testing/internal/journal/records.ts"
 import { scene } from "./scene.ts"
 
 const folder = Effect.acquireRelease(

@@ -1,9 +1,12 @@
 /** What a journal promises about the right to write: who has it, who has lost it, and what becomes of what it was for. */
-import { assert } from "@effect/vitest"
-import { Effect, Exit, Option, Scope } from "effect"
-import type { Journal, Lease } from "effect-saga/SagaJournal"
-import { TestClock } from "effect/testing"
-import { describe } from "vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import * as TestClock from "effect/testing/TestClock"
+import type { Journal, Lease } from "../../../SagaJournal.ts"
+import { assert } from "../expect.ts"
+import { describe } from "./promise.ts"
 import type { PromiseTest } from "./promise.ts"
 import {
   acquire,
@@ -15,6 +18,7 @@ import {
   idsOf,
   kind,
   leaseLost,
+  patience,
   start,
   starting,
   update
@@ -27,7 +31,11 @@ export const leases = (test: PromiseTest, noticesDeath: boolean): void => {
       Effect.gen(function*() {
         yield* TestClock.adjust("1 second")
         let count = 0
-        while (count === 0) count = yield* journal.takeOver(taker)
+        const wait = patience()
+        while (count === 0) {
+          wait()
+          count = yield* journal.takeOver(taker)
+        }
         return count
       })
     const acquireShort = (journal: Journal) => journal.acquire({ name: "short", leaseMillis: 1 })
@@ -120,6 +128,7 @@ export const leases = (test: PromiseTest, noticesDeath: boolean): void => {
           yield* die(() => Effect.void)
         ]
         assert.deepStrictEqual(counts, [0, 1, 2, 1])
+        assert.deepStrictEqual(yield* claimAll(journal, taker), [])
         const [suspect] = yield* claimAll(journal, taker, { suspects: true })
         assert.deepStrictEqual([suspect!.takeovers, suspect!.clean], [2, false])
         yield* journal.write(taker, batch({ updates: [update("one", "Waiting", { dueAtMillis: 0 })] }))

@@ -1,9 +1,12 @@
 /** What a journal promises to who keeps it in order: numbers, histories, what goes and what it says of itself. */
-import { assert } from "@effect/vitest"
-import { Effect, Exit, Option, Scope } from "effect"
-import type { Filter, Journal, Lease } from "effect-saga/SagaJournal"
-import { TestClock } from "effect/testing"
-import { describe } from "vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import * as TestClock from "effect/testing/TestClock"
+import type { Filter, Journal, Lease } from "../../../SagaJournal.ts"
+import { assert } from "../expect.ts"
+import { describe } from "./promise.ts"
 import type { PromiseTest } from "./promise.ts"
 import {
   acquire,
@@ -16,6 +19,7 @@ import {
   idsOf,
   listAll,
   missing,
+  patience,
   start,
   starting,
   update
@@ -72,7 +76,11 @@ export const keeping = (test: PromiseTest): void => {
         yield* journal.write(frozen, batch({ starts: [start("one")], facts: factsOf("one", 0, 1) }))
         yield* TestClock.adjust("1 second")
         let taken = 0
-        while (taken === 0) taken = yield* journal.takeOver(other)
+        const wait = patience()
+        while (taken === 0) {
+          wait()
+          taken = yield* journal.takeOver(other)
+        }
         yield* claimAll(journal, other)
         yield* journal.write(other, batch({ facts: [fact("one", 2)] }))
         yield* journal.end(other)
@@ -148,7 +156,9 @@ export const keeping = (test: PromiseTest): void => {
         yield* journal.write(lease, { ...starting(...starts), updates: ids.map((id) => update(id, "Succeeded")) })
         const gone: Array<string> = []
         let page = yield* journal.list({ limit: 10, updatedBeforeMillis: 1e6 })
+        const longest = patience()
         while (page.executions.length > 0) {
+          longest()
           gone.push(...yield* journal.remove(page.executions.map(({ executionId }) => executionId)))
           page = yield* journal.list({ limit: 10, updatedBeforeMillis: 1e6, after: page.next })
         }

@@ -1,7 +1,9 @@
 /** What a journal promises to who only reads, and about the text that it keeps. */
-import { assert } from "@effect/vitest"
-import { Effect, Option, Result } from "effect"
-import { describe } from "vitest"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import { assert } from "../expect.ts"
+import { describe } from "./promise.ts"
 import type { PromiseTest } from "./promise.ts"
 import {
   acquire,

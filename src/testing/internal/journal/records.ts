@@ -1,5 +1,5 @@
 /** Records for tests of a journal, each with what a test does not care about filled in. */
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import type {
   Batch,
   Claimed,
@@ -11,7 +11,7 @@ import type {
   Page,
   StartRecord,
   UpdateRecord
-} from "effect-saga/SagaJournal"
+} from "../../../SagaJournal.ts"
 
 export const kind = { saga: "Trip", version: 1 }
 
@@ -51,6 +51,14 @@ export const update = (
   problem: null,
   ...fields
 })
+
+/** Ends what goes on for ever. */
+export const patience = (): () => void => {
+  let left = 5_000
+  return () => {
+    if (left-- === 0) throw new Error("it was asked 5,000 times, and it does not come to an end")
+  }
+}
 
 let batches = 0
 
@@ -95,7 +103,9 @@ export const listAll = (journal: Journal, options: ListOptions) =>
     const executions: Array<ExecutionRecord> = []
     const sizes: Array<number> = []
     let after = options.after
+    const wait = patience()
     do {
+      wait()
       const page: Page = yield* journal.list({ ...options, after })
       executions.push(...page.executions)
       sizes.push(page.executions.length)

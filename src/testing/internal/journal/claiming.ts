@@ -1,10 +1,24 @@
 /** What a journal promises to who takes executions, and to who sends them signals. */
-import { assert } from "@effect/vitest"
-import { Effect, Option } from "effect"
-import type { Lease } from "effect-saga/SagaJournal"
-import { describe } from "vitest"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type { Lease } from "../../../SagaJournal.ts"
+import { assert } from "../expect.ts"
+import { describe } from "./promise.ts"
 import type { PromiseTest } from "./promise.ts"
-import { acquire, batch, claimAll, fact, factsOf, idsOf, kind, start, starting, update, waiting } from "./records.ts"
+import {
+  acquire,
+  batch,
+  claimAll,
+  fact,
+  factsOf,
+  idsOf,
+  kind,
+  patience,
+  start,
+  starting,
+  update,
+  waiting
+} from "./records.ts"
 
 export const claiming = (test: PromiseTest): void => {
   describe("claiming", () => {
@@ -71,7 +85,11 @@ export const claiming = (test: PromiseTest): void => {
         const claimed: Array<string> = []
         const claiming = (lease: Lease) =>
           Effect.gen(function*() {
-            while (claimed.length < ids.length) claimed.push(...idsOf(yield* claimAll(journal, lease, { limit: 7 })))
+            const wait = patience()
+            while (claimed.length < ids.length) {
+              wait()
+              claimed.push(...idsOf(yield* claimAll(journal, lease, { limit: 7 })))
+            }
           })
         yield* Effect.all(leases.map(claiming), { concurrency: 2 })
         assert.deepStrictEqual(claimed.sort(), ids.sort())

@@ -1,8 +1,8 @@
 /** What a journal promises to who looks for executions. */
-import { assert } from "@effect/vitest"
-import { Effect } from "effect"
-import type { ExecutionRecord, ExecutionState, Filter, Journal } from "effect-saga/SagaJournal"
-import { describe } from "vitest"
+import * as Effect from "effect/Effect"
+import type { ExecutionRecord, ExecutionState, Filter, Journal } from "../../../SagaJournal.ts"
+import { assert } from "../expect.ts"
+import { describe } from "./promise.ts"
 import type { PromiseTest } from "./promise.ts"
 import { acquire, batch, fact, listAll, start, starting, update } from "./records.ts"
 

@@ -1,8 +1,9 @@
 /** What a journal promises to who starts executions and writes their facts. */
-import { assert } from "@effect/vitest"
-import { Effect, Option } from "effect"
-import type { Claimed, Lease } from "effect-saga/SagaJournal"
-import { describe } from "vitest"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type { Claimed, Lease } from "../../../SagaJournal.ts"
+import { assert } from "../expect.ts"
+import { describe } from "./promise.ts"
 import type { PromiseTest } from "./promise.ts"
 import {
   acquire,
