@@ -7,5 +7,6 @@
 export { PromiseBroken, type PromiseTest } from "./Conformance.ts"
 export * as Fault from "./Fault.ts"
 export * as Ledger from "./Ledger.ts"
+export * as SagaEngineTest from "./SagaEngineTest.ts"
 export * as SagaJournalTest from "./SagaJournalTest.ts"
 export * as SagaTest from "./SagaTest.ts"
