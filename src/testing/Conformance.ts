@@ -7,6 +7,7 @@
 import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as Logger from "effect/Logger"
 import type * as Scope from "effect/Scope"
 
 /**
@@ -53,6 +54,8 @@ export const promiseTest = (
   name: promise,
   test: Effect.scoped(body).pipe(
     Effect.asVoid,
+    // What is stuck on purpose is no news.
+    Effect.provideService(Logger.CurrentLoggers, new Set()),
     Effect.timeoutOrElse({
       duration: longestMillis,
       orElse: () => Effect.die(new Error(`it did not end within ${longestMillis / 1_000} seconds`))

@@ -7,8 +7,9 @@ import { sagaTest } from "effect-saga/testing/vitest"
 import { bookTrip } from "../../examples/travel-booking/saga.ts"
 import { Travel } from "../../examples/travel-booking/services.ts"
 
-/** How many random programs: more in `npm run test:long`. */
-const random = Number(process.env["SEEDS"] ?? "300")
+/** More in `npm run test:long`: random programs, and pairs of faults on an engine. */
+const { SEEDS } = process.env
+const random = Number(SEEDS ?? "300")
 
 const options = {
   payload: { traveller: "Ada", city: "Rome", card: "visa" },
@@ -17,7 +18,12 @@ const options = {
 }
 
 sagaTest("BookTrip in a fiber", bookTrip, { ...options, random })
-sagaTest("BookTrip on an engine", bookTrip, { ...options, random, journal: SagaJournal.layerMemory })
+sagaTest("BookTrip on an engine", bookTrip, {
+  ...options,
+  random,
+  depth: SEEDS === undefined ? 1 : 2,
+  journal: SagaJournal.layerMemory
+})
 sagaTest("BookTrip on SQLite", bookTrip, {
   ...options,
   depth: 1,

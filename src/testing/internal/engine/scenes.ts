@@ -32,7 +32,7 @@ const stepsOf = (log: (line: string) => void) => {
         log(`~${path} ${attempt} ${value}`)
         return end
       })
-  const retry = { compensationRetry: twice, compensationTimeout: 20 }
+  const retry = { compensationRetry: twice, compensationTimeout: 300 }
   return {
     act,
     step: (end?: Effect.Effect<void, string>, undo?: Effect.Effect<void, string>) => ({
@@ -259,7 +259,7 @@ export const scenes: Readonly<Record<string, Scene>> = {
     return start.pipe(Saga.step("a", step()), Saga.sleep("pause", 5), Saga.step("b", step(no)))
   },
   "the limit of the saga": (log) =>
-    start.pipe(Saga.step("a", stepsOf(log).step()), Saga.sleep("pause", "1 hour"), Saga.timeout(10)),
+    start.pipe(Saga.step("a", stepsOf(log).step()), Saga.sleep("pause", "1 hour"), Saga.timeout(500)),
   "a decision that throws": (log) =>
     start.pipe(
       Saga.step("a", stepsOf(log).step()),
