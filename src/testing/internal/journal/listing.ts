@@ -16,8 +16,13 @@ const states: ReadonlyArray<ExecutionState> = [
   "Abandoned"
 ]
 
-/** Texts in the order of their bytes. */
-const byBytes = (one: string, other: string): number => Buffer.compare(Buffer.from(one), Buffer.from(other))
+/** Texts in the order of their bytes in UTF-8, which is that of their code points. */
+const byBytes = (one: string, other: string): number => {
+  const [left, right] = [Array.from(one), Array.from(other)]
+  const at = left.findIndex((char, index) => char !== right[index])
+  if (at === -1) return left.length - right.length
+  return (left[at]?.codePointAt(0) ?? -1) - (right[at]?.codePointAt(0) ?? -1)
+}
 
 /** Some executions of every kind, whose ids, times and states have nothing to do with each other. */
 const world = Array.from({ length: 240 }, (_, index) => ({
