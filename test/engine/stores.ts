@@ -1,5 +1,5 @@
 /** The stores that the engine's faults are tested on. */
-import { Effect, Layer } from "effect"
+import { Effect, Layer, ManagedRuntime } from "effect"
 import { SagaJournal } from "effect-saga/SagaJournal"
 import { SqlSagaJournal } from "effect-saga/sql"
 import * as NodeSqlite from "effect-saga/sql/NodeSqlite"
@@ -7,6 +7,7 @@ import { SqlClient } from "effect/sql"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { afterAll } from "vitest"
 import * as Postgres from "../sql/postgres.ts"
 import type { Backend } from "./world.ts"
 import { Store } from "./world.ts"
@@ -74,22 +75,32 @@ export const postgresWith = (options?: Parameters<typeof Postgres.layer>[0], jou
   return Layer.provideMerge(SqlSagaJournal.layerWith(journal ?? {}), Client)
 }
 
+/** One database for all tests of a file, and tables of their own for each: making a database takes as long as a test. */
+const database = ManagedRuntime.make(Postgres.layer({ maxConnections: 20 }))
+afterAll(() => database.dispose())
+let stores = 0
+
 export const postgres: Backend = {
   shared: true,
-  layer: Layer.effect(
-    Store,
-    Effect.gen(function*() {
-      const sql = yield* SqlClient.SqlClient
-      return Store.of({
-        journal: yield* SagaJournal,
-        // Without waiting until the server has noticed it and everybody believes it.
-        bury: ({ id }) =>
-          Effect.asVoid(Effect.orDie(sql`UPDATE saga_leases SET expires_at_millis = 0 WHERE id = ${id} AND NOT ended`)),
-        tamper: (executionId, sequence, data) =>
-          Effect.asVoid(Effect.orDie(
-            sql`UPDATE saga_facts SET data = ${data} WHERE sequence = ${sequence} AND execution_id = ${executionId}`
-          ))
+  layer: Layer.unwrap(Effect.map(database.contextEffect, (context) => {
+    const prefix = `t${stores++}_`
+    const Client = Layer.succeedContext(context)
+    return Layer.effect(
+      Store,
+      Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        const [facts, leases] = [sql(`${prefix}facts`), sql(`${prefix}leases`)]
+        return Store.of({
+          journal: yield* SagaJournal,
+          // Without waiting until the server has noticed it and everybody believes it.
+          bury: ({ id }) =>
+            Effect.asVoid(Effect.orDie(sql`UPDATE ${leases} SET expires_at_millis = 0 WHERE id = ${id} AND NOT ended`)),
+          tamper: (executionId, sequence, data) =>
+            Effect.asVoid(Effect.orDie(
+              sql`UPDATE ${facts} SET data = ${data} WHERE sequence = ${sequence} AND execution_id = ${executionId}`
+            ))
+        })
       })
-    })
-  ).pipe(Layer.provide(postgresWith()))
+    ).pipe(Layer.provide(SqlSagaJournal.layerWith({ prefix })), Layer.provide(Client))
+  }))
 }
