@@ -142,6 +142,13 @@ describe("what is tried", () => {
       }
     }))
 
+  it.effect("a process that was taken for dead may end what another one waits for", () =>
+    SagaTest.replay(
+      bookTrip,
+      "hotel:interrupted + ~hotel:dies + ~hotel#2:fails + journal#7:freeze + ~flight#2:lost + journal#8:close",
+      { payload: trip, services: Travel, journal: SagaJournal.layerMemory }
+    ))
+
   it.effect("random programs, the same ones each time", () =>
     Effect.gen(function*() {
       const programs = Effect.gen(function*() {

@@ -79,7 +79,13 @@ export const inFiber = (
 // ------------------------------------------------------------------------------------------- on an engine
 
 /** Suspects nobody, and renews nothing while days pass. */
-const settings = { lease: "20 days", quarantineAfter: Number.POSITIVE_INFINITY, grace: "1 second" } as const
+const settings = {
+  lease: "20 days",
+  quarantineAfter: Number.POSITIVE_INFINITY,
+  grace: "1 second",
+  // By the clock of the machine.
+  poll: "1 milli"
+} as const
 
 /** Runs a saga on an engine. When its process dies, or its engine closes, the next one goes on. */
 export const onEngine = (
@@ -95,6 +101,8 @@ export const onEngine = (
     let acknowledged = false
     while (true) {
       const process = new Process()
+      // Beside one that goes on, an engine has to look what others write.
+      const shared = { ...journal, shared: journal.shared || processes.some(({ frozen }) => frozen) }
       processes.push(process)
       const held = yield* Scope.make()
       const scope = yield* Scope.make()
@@ -106,7 +114,7 @@ export const onEngine = (
         )
       const live = Layer.provide(
         SagaEngine.layerWith(settings),
-        Layer.succeed(SagaJournal, mortal(journal, process, held, world, harness))
+        Layer.succeed(SagaJournal, mortal(shared, process, held, world, harness))
       )
       const work = Effect.gen(function*() {
         const engine = Context.get(yield* Layer.buildWithScope(Layer.fresh(live), scope), SagaEngine)
@@ -123,6 +131,7 @@ export const onEngine = (
       const exit = yield* world.drive(there(work), {
         isOver: isGone,
         isHopeless: () => isHopeless(harness),
+        isLooking: () => shared.shared,
         atRest: () => {
           process.dead = harness.hanging.size > 0
           return process.dead

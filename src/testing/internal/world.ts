@@ -65,9 +65,11 @@ export class World {
       readonly isOver?: () => boolean
       readonly isHopeless?: () => boolean
       readonly atRest?: () => boolean
+      /** Whether somebody looks by the clock of the machine what others did. */
+      readonly isLooking?: () => boolean
     } = {}
   ): Effect.Effect<Exit.Exit<A, E> | undefined> {
-    const { atRest = never, isHopeless = never, isOver = never, part } = options
+    const { atRest = never, isHopeless = never, isLooking = never, isOver = never, part } = options
     return Effect.gen({ self: this }, function*() {
       const fiber = yield* Effect.forkDetach(this.inside(effect, part), { startImmediately: true })
       let [idle, seen, waited] = [0, -1, 0]
@@ -83,7 +85,7 @@ export class World {
         const far = next === undefined || next > this.nowMillis + farMillis
         if (far && !hopeless && waited < turns) {
           waited++
-          yield* Effect.yieldNow
+          yield* isLooking() ? moment : Effect.yieldNow
         } else if (next === undefined || idle > (hopeless ? turns : patience)) {
           if (!atRest()) return undefined
           idle = 0
@@ -176,3 +178,6 @@ export class World {
 }
 
 const never = () => false
+
+/** So long by the clock of the machine that who looks each millisecond has looked. */
+const moment = Effect.provideService(Effect.sleep(3), Clock.Clock, Clock.Clock.defaultValue())
