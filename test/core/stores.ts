@@ -1,12 +1,11 @@
 /** Where the tests of the core run besides a fiber: on engines with journals of several kinds. */
-import { Cause, Clock, Context, Duration, Effect, Exit, Layer, ManagedRuntime, type Scope } from "effect"
+import { Cause, Clock, Context, Duration, Effect, Exit, Layer, type Scope } from "effect"
 import type { Saga } from "effect-saga"
 import { ExecutionStuck, SagaEngine } from "effect-saga/SagaEngine"
 import { type Journal, SagaJournal } from "effect-saga/SagaJournal"
 import { SqlSagaJournal } from "effect-saga/sql"
 import * as NodeSqlite from "effect-saga/sql/NodeSqlite"
 import { TestClock } from "effect/testing"
-import { afterAll } from "vitest"
 import { fromTree, toTree } from "../../src/SagaValue.ts"
 import * as Postgres from "../sql/postgres.ts"
 
@@ -27,22 +26,12 @@ const layered = (name: string, layer: Layer.Layer<SagaJournal, unknown>): Kind =
   journal: Effect.map(Layer.build(Layer.fresh(layer)), (context) => Context.get(context, SagaJournal))
 })
 
-/** One database for all tests of a file, and tables of their own for each run. */
-const Database = Layer.orDie(Postgres.layer({ maxConnections: 10 }))
-const tables = { count: 0 }
-const files = ManagedRuntime.make(Layer.suspend(() => Database))
+const onTables = Postgres.shared({ maxConnections: 10 })
 
 const kinds: Readonly<Record<string, Kind>> = {
   memory: layered("engine", SagaJournal.layerMemory),
   sqlite: layered("SQLite", SqlSagaJournal.layer.pipe(Layer.provide(NodeSqlite.layer({ filename: ":memory:" })))),
-  postgres: {
-    name: "PostgreSQL",
-    atOnce: false,
-    journal: Effect.flatMap(
-      files.contextEffect,
-      (database) => Effect.provide(SqlSagaJournal.make({ prefix: `t${tables.count++}_` }), database)
-    )
-  }
+  postgres: layered("PostgreSQL", onTables((prefix) => SqlSagaJournal.layerWith({ prefix })))
 }
 
 // ------------------------------------------------------------------------------------------- rest
@@ -167,5 +156,3 @@ export const stores: ReadonlyArray<Kind> = (process.env["STORES"] ?? "memory").s
   if (kind === undefined) throw new Error(`STORES names "${name}", which is none of ${Object.keys(kinds).join(", ")}`)
   return kind
 })
-
-if (stores.includes(kinds["postgres"]!)) afterAll(() => files.dispose())

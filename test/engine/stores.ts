@@ -1,5 +1,5 @@
 /** The stores that the engine's faults are tested on. */
-import { Effect, Layer, ManagedRuntime } from "effect"
+import { Effect, Layer } from "effect"
 import { SagaJournal } from "effect-saga/SagaJournal"
 import { SqlSagaJournal } from "effect-saga/sql"
 import * as NodeSqlite from "effect-saga/sql/NodeSqlite"
@@ -7,7 +7,6 @@ import { SqlClient } from "effect/sql"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { afterAll } from "vitest"
 import * as Postgres from "../sql/postgres.ts"
 import type { Backend } from "./world.ts"
 import { Store } from "./world.ts"
@@ -75,17 +74,12 @@ export const postgresWith = (options?: Parameters<typeof Postgres.layer>[0], jou
   return Layer.provideMerge(SqlSagaJournal.layerWith(journal ?? {}), Client)
 }
 
-/** One database for all tests of a file, and tables of their own for each: making a database takes as long as a test. */
-const database = ManagedRuntime.make(Postgres.layer({ maxConnections: 20 }))
-afterAll(() => database.dispose())
-let stores = 0
+const onTables = Postgres.shared({ maxConnections: 20 })
 
 export const postgres: Backend = {
   shared: true,
-  layer: Layer.unwrap(Effect.map(database.contextEffect, (context) => {
-    const prefix = `t${stores++}_`
-    const Client = Layer.succeedContext(context)
-    return Layer.effect(
+  layer: onTables((prefix) =>
+    Layer.effect(
       Store,
       Effect.gen(function*() {
         const sql = yield* SqlClient.SqlClient
@@ -101,6 +95,6 @@ export const postgres: Backend = {
             ))
         })
       })
-    ).pipe(Layer.provide(SqlSagaJournal.layerWith({ prefix })), Layer.provide(Client))
-  }))
+    ).pipe(Layer.provide(SqlSagaJournal.layerWith({ prefix })))
+  )
 }

@@ -1,11 +1,11 @@
 /** PostgreSQL for tests: databases of their own on the server of the run, and servers of their own to break. */
 import { PgClient } from "@effect/sql-pg"
-import { Clock, Context, Effect, Layer, Redacted, type Scope } from "effect"
+import { Clock, Context, Effect, Layer, ManagedRuntime, Redacted, type Scope } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { SqlClient, type SqlError } from "effect/sql"
 import { randomBytes } from "node:crypto"
 import { connect } from "node:net"
-import { inject } from "vitest"
+import { afterAll, inject } from "vitest"
 import { type PostgresServer as Server, startServer } from "./postgresServer.ts"
 
 /** The database of a test. */
@@ -84,6 +84,22 @@ export const layer = (
       Context.add(SqlClient.SqlClient, client)
     )
   }))
+}
+
+/** One database for all tests of a file, and tables of their own for each: making a database takes as long as a test. */
+export const shared = (options?: Options) => {
+  const database = ManagedRuntime.make(layer(options))
+  afterAll(() => database.dispose())
+  let count = 0
+  return <A, E>(
+    of: (prefix: string) => Layer.Layer<A, E, PgClient.PgClient | SqlClient.SqlClient>
+  ): Layer.Layer<A, E | SqlError.SqlError> =>
+    Layer.unwrap(
+      Effect.map(
+        database.contextEffect,
+        (context) => Layer.provide(of(`t${count++}_`), Layer.succeedContext(context))
+      )
+    )
 }
 
 /** A server of its own, for a test that stops, kills or freezes it. Removed when the scope closes. */
