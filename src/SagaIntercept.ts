@@ -8,6 +8,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
 import { effectOf } from "./internal/attempt.ts"
+import { compensationKeyOf } from "./internal/frame.ts"
 import type { AnyEffect, StepNode } from "./internal/tree.ts"
 import type { Phase, Saga } from "./SagaValue.ts"
 import { fromTree, toTree } from "./SagaValue.ts"
@@ -129,7 +130,7 @@ const compensationOf = (context: StepContext): CompensationContext => {
     executionId,
     path,
     attempt: 1,
-    idempotencyKey: `${idempotencyKey}/compensation`,
+    idempotencyKey: compensationKeyOf(idempotencyKey),
     actionKey: idempotencyKey,
     cause: Cause.empty
   }

@@ -79,6 +79,9 @@ class ActionContext implements StepContext {
   }
 }
 
+/** The key of a compensation, from that of its action. */
+export const compensationKeyOf = (actionKey: string): string => `${actionKey}/compensation`
+
 class UndoContext extends ActionContext implements CompensationContext {
   readonly cause: Cause.Cause<unknown>
 
@@ -92,7 +95,7 @@ class UndoContext extends ActionContext implements CompensationContext {
   }
 
   override get idempotencyKey(): string {
-    return `${super.idempotencyKey}/compensation`
+    return compensationKeyOf(super.idempotencyKey)
   }
 }
 

@@ -15,10 +15,10 @@ import type { Call } from "../SagaIntercept.ts"
 import { intercept } from "../SagaIntercept.ts"
 import type { AnySaga, Phase, Saga } from "../SagaValue.ts"
 import { definition } from "../SagaValue.ts"
-import type { StepContext } from "../StepContext.ts"
+import type { CompensationContext, StepContext } from "../StepContext.ts"
 import type { StepPath } from "../StepPath.ts"
 import type { Place } from "./internal/places.ts"
-import { placeIn, placesOf } from "./internal/places.ts"
+import { callsIn, nameOf, placeIn, placesOf } from "./internal/places.ts"
 
 /**
  * A stub gave what its step cannot give. A defect, so that the saga does not take it for something that happens.
@@ -34,6 +34,9 @@ export class StubInvalid extends Data.TaggedError("StubInvalid")<{
     return `The stub of "${this.path}" ${this.problem}`
   }
 }
+
+/** What is told to what stands at a place. */
+type ContextAt<N extends string> = N extends `~${string}` ? CompensationContext : StepContext
 
 /** What stands in for a result, where the saga knows by the name of the step what that has to be. */
 type Fits<N extends string, S, A> = N extends keyof S
@@ -79,14 +82,15 @@ type Fits<N extends string, S, A> = N extends keyof S
  */
 export const stub = <const N extends string, A, E, R2>(
   place: N,
-  action: (state: Readonly<Record<string, unknown>>, context: StepContext) => Effect.Effect<A, E, R2>
+  action: (state: Readonly<Record<string, unknown>>, context: ContextAt<N>) => Effect.Effect<A, E, R2>
 ) =>
 <P0, S, O, A0, E0, R, P extends Phase>(
   self: Saga<P0, S, O, A0, E0, R, P> & Fits<N, S, A>
 ): Saga<P0, S, O, A0, E0, R | R2, P> => {
   const isThere = matcher(self, place)
   return intercept((call) =>
-    isThere(call) ? checked(call, Effect.suspend(() => action(call.state, call.context))) : call.run
+    // What is called at the place of a compensation has the context of one.
+    isThere(call) ? checked(call, Effect.suspend(() => action(call.state, call.context as ContextAt<N>))) : call.run
   )(self)
 }
 
@@ -213,7 +217,4 @@ const matcher = (saga: AnySaga, place: string): (call: Call) => boolean => {
     call.kind === kind && (call.context.path === path || found.pattern === path && placeOf(call.context.path) === found)
 }
 
-const namesOf = (places: ReadonlyArray<Place>): string =>
-  `its places are ${
-    places.map(({ compensated, pattern }) => compensated ? `${pattern}, ~${pattern}` : pattern).join(", ")
-  }`
+const namesOf = (places: ReadonlyArray<Place>): string => `its places are ${callsIn(places).map(nameOf).join(", ")}`

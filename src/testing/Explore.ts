@@ -97,7 +97,7 @@ const searchOf = <P, S, O, A, E, R, R2>(
   saga: Saga<P, S, O, A, E, R, Phase>,
   options: ExploreOptions<P, R, R2>
 ): Effect.Effect<Search, NoSample> =>
-  Effect.gen(function*() {
+  Effect.suspend(() => {
     // The services of the saga and of the invariant are those that the layer builds: the types have checked that.
     const subject = {
       saga: saga as unknown as AnyRunnable,
@@ -105,9 +105,7 @@ const searchOf = <P, S, O, A, E, R, R2>(
       invariant: options.invariant,
       journal: options.journal
     } as Subject
-    const lab = yield* open(subject)
-    const twin = options.journal === undefined ? undefined : yield* open({ ...subject, journal: undefined })
-    return new Search(lab, twin, boundsOf(options))
+    return Effect.map(open(subject), (lab) => new Search(lab, boundsOf(options)))
   })
 
 /**

@@ -6,16 +6,13 @@
  */
 import * as Arbitrary from "effect/Arbitrary"
 import * as Cause from "effect/Cause"
-import type * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Formatter from "effect/Formatter"
 import * as Latch from "effect/Latch"
-import * as Layer from "effect/Layer"
-import * as Random from "effect/Random"
-import * as Scope from "effect/Scope"
+import type * as Layer from "effect/Layer"
 import { intercept } from "../SagaIntercept.ts"
 import type { Call } from "../SagaIntercept.ts"
 import { outcome } from "../SagaRun.ts"
@@ -378,17 +375,12 @@ class Bench {
     around: (call: Call) => Effect.Effect<unknown, unknown>
   ): Effect.Effect<Exit.Exit<unknown, unknown> | undefined> {
     const saga = intercept(around)(this.#saga)
-    return Effect.flatMap(World.make, (world) =>
-      Effect.acquireUseRelease(
-        Scope.make(),
-        (scope) =>
-          Effect.flatMap(
-            world.aside(Effect.orDie(Layer.buildWithScope(Layer.fresh(this.#services), scope))),
-            (context: Context.Context<never>) =>
-              world.drive(Effect.provideContext(outcome(saga, payload as never, { executionId }), context))
-          ),
-        (scope, exit) => world.aside(Scope.close(scope, exit))
-      )).pipe(Random.withSeed("effect-saga"))
+    return World.use((world, build) =>
+      Effect.flatMap(
+        build(this.#services),
+        (context) => world.drive(Effect.provideContext(outcome(saga, payload as never, { executionId }), context))
+      )
+    )
   }
 }
 

@@ -14,7 +14,7 @@ import { claiming } from "./internal/journal/claiming.ts"
 import { keeping } from "./internal/journal/keeping.ts"
 import { leases } from "./internal/journal/leases.ts"
 import { listing } from "./internal/journal/listing.ts"
-import type { PromiseTest as Writer } from "./internal/journal/promise.ts"
+import type { WritePromise } from "./internal/journal/promise.ts"
 import { reading } from "./internal/journal/reading.ts"
 import { writing } from "./internal/journal/writing.ts"
 
@@ -68,7 +68,7 @@ export const suite = (
   options?: SuiteOptions
 ): ReadonlyArray<PromiseTest> => {
   const tests: Array<PromiseTest> = []
-  const write: Writer = (promise, body) => {
+  const write: WritePromise = (promise, body) => {
     const test = Effect.flatMap(SagaJournal, body).pipe(
       Effect.provide([Layer.fresh(layer), TestClock.layer()], { local: true })
     )

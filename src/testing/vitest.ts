@@ -14,7 +14,7 @@ import { definition } from "../SagaValue.ts"
 import type { PromiseTest } from "./Conformance.ts"
 import type { ExploreOptions } from "./Explore.ts"
 import { explore } from "./Explore.ts"
-import { placesOf } from "./internal/places.ts"
+import { callsIn, nameOf, placesOf } from "./internal/places.ts"
 
 /** A test that fails with what the effect failed with, as a person would read it. */
 const test = (name: string, effect: Effect.Effect<unknown, unknown>, timeoutMillis: number | undefined): void =>
@@ -40,11 +40,10 @@ export const sagaTest = <P, S, O, A, E, R, R2 = never>(
   options: Omit<ExploreOptions<P, R, R2>, "places"> & { readonly timeoutMillis?: number }
 ): void => {
   const { depth = 2, random = 0, timeoutMillis, unreachable = [] } = options
-  const places = placesOf(definition(saga)).flatMap(({ compensated, pattern }) => [
-    { place: pattern, title: `the action of ${pattern}` },
+  const places = callsIn(placesOf(definition(saga)))
     // A compensation is come to by a fault, so that one in it is the second.
-    ...(compensated && depth > 1 ? [{ place: `~${pattern}`, title: `the compensation of ${pattern}` }] : [])
-  ]).filter(({ place }) => !unreachable.includes(place))
+    .filter((place) => (place.kind === "action" || depth > 1) && !unreachable.includes(nameOf(place)))
+    .map((place) => ({ place: nameOf(place), title: `the ${place.kind} of ${place.path}` }))
   const journal = options.journal === undefined
     ? []
     : [{ place: "journal", title: "each write to the journal" }]

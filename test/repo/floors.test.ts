@@ -138,6 +138,7 @@ const floors: Record<string, number> = {
   "testing/Conformance": 60,
   "testing/Fault": 60,
   "testing/Trace": 60,
+  "testing/internal/asking": 60,
   "testing/internal/engine/scenes": 60,
   "testing/internal/expect": 60,
   "testing/internal/journal/promise": 60,

@@ -16,7 +16,7 @@ import type { Sample } from "./samples.ts"
 import type { World } from "./world.ts"
 
 /** How many calls in a row a lasting fault breaks. */
-export const outage = 12
+const outage = 12
 
 /** One call as it was seen. */
 export interface SeenCall {
@@ -60,13 +60,18 @@ export interface Plan {
   readonly onWrite: (write: number) => CrashFault | undefined
 }
 
+/** What can be an outage: what goes wrong again when it is tried again. */
+export const canLast = ({ deed }: CallFault): boolean => deed !== "twice" && !deed.startsWith("interrupted")
+
+/** Whether a fault breaks this call: the one that it names, or for an outage one of those that follow. */
+export const breaks = (fault: CallFault, { call, kind, path }: SeenCall): boolean =>
+  fault.kind === kind && fault.path === path &&
+  (call === fault.call || fault.lasting && call > fault.call && call < fault.call + outage)
+
 /** A plan that is written down. */
 export const planOf = (schedule: ReadonlyArray<Fault>): Plan => ({
-  onCall: ({ call, kind, path }) => {
-    for (const fault of schedule) {
-      if (fault.kind !== kind || fault.path !== path) continue
-      if (call === fault.call || fault.lasting && call > fault.call && call < fault.call + outage) return fault
-    }
+  onCall: (call) => {
+    for (const fault of schedule) if (fault.kind !== "journal" && breaks(fault, call)) return fault
     return undefined
   },
   onWrite: (write) => {
@@ -86,6 +91,9 @@ const injected = (text: string): Error => {
   return error
 }
 const errors = new Map<string, Error>()
+
+/** The errors that steps declare, by the schema of their errors. */
+export type Samples = ReadonlyMap<CalledStep["error"], ReadonlyArray<Sample>>
 
 /** A saga with its types taken off. */
 export type AnyRunnable = Saga<never, unknown, unknown, unknown, unknown, never, Phase>
@@ -109,10 +117,10 @@ export class Harness {
   stop: Effect.Effect<void> = Effect.void
   readonly #world: World
   readonly #plan: Plan
-  readonly #samples: ReadonlyMap<Call["step"]["error"], ReadonlyArray<Sample>>
+  readonly #samples: Samples
   readonly #counts = new Map<string, number>()
 
-  constructor(plan: Plan, samples: ReadonlyMap<Call["step"]["error"], ReadonlyArray<Sample>>, world: World) {
+  constructor(plan: Plan, samples: Samples, world: World) {
     this.#world = world
     this.#plan = plan
     this.#samples = samples
@@ -142,32 +150,36 @@ export class Harness {
   }
 
   #around(call: Call): Effect.Effect<unknown, unknown> {
-    const { kind } = call
-    if (kind === "verify") return living(call.run)
     return Effect.flatMap(CurrentProcess, (process) => {
       if (process.dead) return Effect.never
-      const seen = this.#begin(kind, call)
-      const fault = this.#plan.onCall(seen, this.samplesOf(call.step))
-      const act = Effect.map(call.run, (result) => {
-        seen.applied++
-        return result
-      })
-      if (fault !== undefined) {
-        seen.fault = fault
-        if (!this.injected.includes(fault)) this.injected.push(fault)
-      }
-      const deed = fault === undefined ? act : this.#perform(fault, seen, call, act)
-      return living(Effect.onExitPrimitive(deed, (exit) => {
-        this.hanging.delete(seen)
-        if (!process.dead && !(Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause))) {
-          seen.endedAt = this.#world.ticks++
-        }
-        return undefined
-      }))
+      const { kind } = call
+      const done = kind === "verify" ? call.run : this.#called(kind, call, process)
+      return Effect.flatMap(done, (result) => process.dead ? Effect.never : Effect.succeed(result))
     })
   }
 
-  #begin(kind: "action" | "compensation", { context, given, step }: Call): SeenCall {
+  #called(kind: SeenCall["kind"], call: Call, process: Process): Effect.Effect<unknown, unknown> {
+    const seen = this.#begin(kind, call)
+    const act = Effect.map(call.run, (result) => {
+      seen.applied++
+      return result
+    })
+    const fault = this.#plan.onCall(seen, this.samplesOf(call.step))
+    if (fault !== undefined) {
+      seen.fault = fault
+      if (!this.injected.includes(fault)) this.injected.push(fault)
+    }
+    const deed = fault === undefined ? act : this.#perform(fault, seen, call, act)
+    return Effect.onExitPrimitive(deed, (exit) => {
+      this.hanging.delete(seen)
+      if (!process.dead && !(Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause))) {
+        seen.endedAt = this.#world.ticks++
+      }
+      return undefined
+    })
+  }
+
+  #begin(kind: SeenCall["kind"], { context, given, step }: Call): SeenCall {
     const { idempotencyKey: key, path } = context
     const place = `${kind} ${path}`
     const call = (this.#counts.get(place) ?? 0) + 1
@@ -226,14 +238,6 @@ export class Harness {
   }
 }
 
-/** What a dead process does not do any more. */
-const living = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.flatMap(
-    CurrentProcess,
-    (process) =>
-      process.dead ? Effect.never : Effect.flatMap(effect, (a) => process.dead ? Effect.never : Effect.succeed(a))
-  )
-
 /** What can go wrong in a call that nothing has gone wrong in. */
 export const faultsOf = (
   { call, kind, path, step }: SeenCall,
@@ -247,25 +251,17 @@ export const faultsOf = (
     lasting: false,
     ...(error === undefined ? {} : { error })
   })
-  if (kind === "compensation") {
-    return [
-      fault("fails"),
-      fault("dies"),
-      fault("lost"),
-      fault("hangs"),
-      fault("late"),
-      fault("interrupted"),
-      fault("interrupted-late"),
-      fault("twice")
-    ]
-  }
-  const cut = isCut(step) ? [fault("hangs"), fault("late")] : []
-  return [
+  // The errors of a compensation are declared nowhere.
+  const failures = kind === "compensation" ? [fault("fails")] : [
     ...samples.map(({ name }) => fault("fails", name)),
-    ...samples.filter(({ error }) => isUncertain(step, error)).map(({ name }) => fault("fails-late", name)),
+    ...samples.filter(({ error }) => isUncertain(step, error)).map(({ name }) => fault("fails-late", name))
+  ]
+  const hangs = kind === "compensation" || isCut(step) ? [fault("hangs"), fault("late")] : []
+  return [
+    ...failures,
     fault("dies"),
     fault("lost"),
-    ...cut,
+    ...hangs,
     fault("interrupted"),
     fault("interrupted-late"),
     fault("twice")

@@ -78,6 +78,9 @@ const fellBack = ({ facts }: Ran): ReadonlyArray<StepPath> =>
 const within = (path: StepPath, scopes: ReadonlyArray<StepPath>): boolean =>
   scopes.some((scope) => path.startsWith(scope))
 
+/** Of which kind each step is that was called. */
+const kindsOf = (calls: ReadonlyArray<SeenCall>) => new Map(calls.map(({ path, step }) => [path, step.kind]))
+
 /** What took effect, by path, and what was undone. */
 const effects = (calls: ReadonlyArray<SeenCall>, kind: SeenCall["kind"]): ReadonlyMap<StepPath, SeenCall> =>
   new Map(calls.filter((call) => call.kind === kind && call.applied > 0).map((call) => [call.path, call]))
@@ -194,7 +197,7 @@ const said = (exit: Exit.Exit<unknown, unknown>): string =>
 /** A failure before the commit point that nothing was undone for. */
 const withoutUnwind = ({ calls, ran, state }: Judged): string | undefined => {
   if (state === undefined || HashMap.has(state.unwinding, "")) return undefined
-  const kinds = new Map(calls.map(({ path, step }) => [path, step.kind]))
+  const kinds = kindsOf(calls)
   const scopes = fellBack(ran)
   for (const [path, { status }] of state.steps) {
     if (status !== "Failed" || kinds.get(path) === "retriable" || within(path, scopes)) continue
@@ -228,7 +231,7 @@ const unfounded = ({ calls, durable, isFrozen, ran }: Judged): string | undefine
 
 /** A step that started behind a failure that its part of the saga does not survive. */
 const startedLate = (calls: ReadonlyArray<SeenCall>, { facts }: Ran): string | undefined => {
-  const kinds = new Map(calls.map(({ path, step }) => [path, step.kind]))
+  const kinds = kindsOf(calls)
   let failed: { readonly path: StepPath; readonly scope: StepPath } | undefined
   for (const fact of facts) {
     if (fact._tag === "StepFailed" || fact._tag === "StepUncertain") {

@@ -3,10 +3,8 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Random from "effect/Random"
-import * as Scope from "effect/Scope"
 import type { CalledStep } from "../../SagaIntercept.ts"
 import { SagaJournal } from "../../SagaJournal.ts"
 import type { SagaDefinition } from "../../SagaValue.ts"
@@ -15,7 +13,7 @@ import type { Explored } from "../Exploration.ts"
 import { NoSample } from "../Exploration.ts"
 import type { Fault } from "../Fault.ts"
 import { Ledger } from "../Ledger.ts"
-import type { AnyRunnable, Plan } from "./harness.ts"
+import type { AnyRunnable, Plan, Samples } from "./harness.ts"
 import { Harness } from "./harness.ts"
 import type { Broken, Judged } from "./invariants.ts"
 import { brokenBy, reported, stateOf } from "./invariants.ts"
@@ -46,10 +44,11 @@ export class Lab {
   readonly definition: SagaDefinition
   readonly #subject: Subject
   readonly #wrapped: AnyRunnable
-  readonly #samples: ReadonlyMap<CalledStep["error"], ReadonlyArray<Sample>>
+  readonly #samples: Samples
   readonly #order: ReturnType<typeof orderIn>
+  #twin: Lab | undefined
 
-  constructor(subject: Subject, samples: Lab["samples"]) {
+  constructor(subject: Subject, samples: Samples) {
     this.definition = definitionOf(subject.saga)
     this.#subject = subject
     this.#wrapped = Harness.wrap(subject.saga)
@@ -57,25 +56,25 @@ export class Lab {
     this.#order = orderIn(this.definition)
   }
 
-  get samples(): ReadonlyMap<CalledStep["error"], ReadonlyArray<Sample>> {
-    return this.#samples
+  /** The same saga in a fiber, where this one is on an engine. */
+  get twin(): Lab | undefined {
+    if (this.#subject.journal === undefined) return undefined
+    return this.#twin ??= new Lab({ ...this.#subject, journal: undefined }, this.#samples)
   }
 
-  /** Runs the saga under a plan, in a world of its own, which ends with it. */
+  /** Runs the saga under a plan, in a world of its own. */
   run(plan: Plan, payload: unknown): Effect.Effect<Verdict> {
-    return Effect.flatMap(World.make, (world) =>
-      Effect.acquireUseRelease(
-        Scope.make(),
-        (scope) => this.#run(plan, payload, world, scope),
-        (scope, exit) => world.aside(Scope.close(scope, exit))
-      )).pipe(Random.withSeed("effect-saga"))
+    return World.use((world, build) => this.#run(plan, payload, world, build))
   }
 
-  #run(plan: Plan, payload: unknown, world: World, scope: Scope.Scope): Effect.Effect<Verdict> {
+  #run(
+    plan: Plan,
+    payload: unknown,
+    world: World,
+    build: <A>(layer: Layer.Layer<A, unknown>) => Effect.Effect<Context.Context<A>>
+  ): Effect.Effect<Verdict> {
     const { journal, services } = this.#subject
     const saga = this.#wrapped
-    const build = <A, E>(layer: Layer.Layer<A, E>) =>
-      world.aside(Effect.orDie(Layer.buildWithScope(Layer.fresh(layer), scope)))
     return Effect.gen({ self: this }, function*() {
       const harness = new Harness(plan, this.#samples, world)
       const context = yield* build(services)

@@ -12,6 +12,22 @@ export interface Place {
   readonly whenUncertain: "report" | "compensate" | "stuck"
 }
 
+/** Where something is called: an action, or a compensation. */
+export interface CallPlace {
+  readonly kind: "action" | "compensation"
+  /** Its path, or its pattern. */
+  readonly path: string
+}
+
+/** How a place is called in options, schedules and messages. */
+export const nameOf = ({ kind, path }: CallPlace): string => kind === "compensation" ? `~${path}` : path
+
+/** All actions and compensations of these steps, each action before its compensation. */
+export const callsIn = (places: ReadonlyArray<Place>): ReadonlyArray<CallPlace> =>
+  places.flatMap(({ compensated, pattern: path }): ReadonlyArray<CallPlace> =>
+    compensated ? [{ kind: "action", path }, { kind: "compensation", path }] : [{ kind: "action", path }]
+  )
+
 /** All steps, in the order of the definition. */
 export const placesOf = (definition: SagaDefinition): ReadonlyArray<Place> => within(definition.nodes, "")
 

@@ -1,7 +1,7 @@
 /** Random programs of faults: a plan that decides at each call, from one number, so that it is the same each time. */
-import type { Fault } from "../Fault.ts"
+import type { CallFault } from "../Fault.ts"
 import type { Plan } from "./harness.ts"
-import { crashes, faultsOf, outage } from "./harness.ts"
+import { breaks, canLast, crashes, faultsOf } from "./harness.ts"
 
 /** Pseudo-random numbers from 0 to 1 (mulberry32). */
 const numbers = (seed: number) => {
@@ -22,20 +22,17 @@ export const drawing = (seed: number): Plan => {
   const next = numbers(seed)
   const pick = <A>(all: ReadonlyArray<A>): A => all[Math.floor(next() * all.length)]!
   const rate = pick(rates)
-  const lasting: Array<Extract<Fault, { readonly call: number }>> = []
+  const lasting: Array<CallFault> = []
   return {
     onCall: (seen, samples) => {
-      const { call, kind, path } = seen
-      const outlasting = lasting.find((fault) =>
-        fault.kind === kind && fault.path === path && call > fault.call && call < fault.call + outage
-      )
+      const outlasting = lasting.find((fault) => breaks(fault, seen))
       if (outlasting !== undefined) return outlasting
       if (next() >= rate) return undefined
       const fault = pick(faultsOf(seen, samples))
-      if (next() >= 0.2 || fault.deed === "twice" || fault.deed.startsWith("interrupted")) return fault
-      const outage_ = { ...fault, lasting: true }
-      lasting.push(outage_)
-      return outage_
+      if (next() >= 0.2 || !canLast(fault)) return fault
+      const outage = { ...fault, lasting: true }
+      lasting.push(outage)
+      return outage
     },
     onWrite: (write) =>
       next() < rate / 3

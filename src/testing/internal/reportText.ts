@@ -1,5 +1,6 @@
 /** Saying a report for a person. */
 import type { Report } from "../Exploration.ts"
+import { nameOf } from "./places.ts"
 
 const plural = (count: number, one: string, many = `${one}s`): string => `${count} ${count === 1 ? one : many}`
 
@@ -7,9 +8,7 @@ const plural = (count: number, one: string, many = `${one}s`): string => `${coun
 export const textOf = (report: Omit<Report, "text">): string => {
   const { crashes, ended, places, random, saga, schedules, skipped, unbounded, unreachable } = report
   const of = (kind: "action" | "compensation") => places.filter((place) => place.kind === kind).length
-  const untried = places.filter(({ faults }) => faults === 0).map(({ kind, path }) =>
-    kind === "action" ? path : `~${path}`
-  )
+  const untried = places.filter(({ faults }) => faults === 0).map(nameOf)
   const faults = places.reduce((sum, place) => sum + place.faults, 0)
   const counts = schedules.map((count, size) => `${count.toLocaleString("en")} of ${plural(size, "fault")}`)
   const ends = Object.entries(ended).map(([status, count]) => `${count.toLocaleString("en")} ${status}`)

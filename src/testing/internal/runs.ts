@@ -10,7 +10,6 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import { SagaEngine } from "../../SagaEngine.ts"
 import type { SagaEvent } from "../../SagaEvent.ts"
 import type { Journal, Written } from "../../SagaJournal.ts"
@@ -19,6 +18,7 @@ import { Observers } from "../../SagaObserver.ts"
 import type { SagaObserver } from "../../SagaObserver.ts"
 import { outcome } from "../../SagaRun.ts"
 import type { Outcome } from "../../SagaRun.ts"
+import { factsOn, isStuck } from "./asking.ts"
 import type { AnyRunnable, Harness } from "./harness.ts"
 import { CurrentHarness, CurrentProcess, Process } from "./harness.ts"
 import type { World } from "./world.ts"
@@ -165,11 +165,7 @@ const asked = (
   first: Exit.Exit<Outcome<unknown, unknown>, unknown>
 ): Effect.Effect<Omit<Ran, "exit">, unknown> =>
   Effect.gen(function*() {
-    const facts: Array<SagaEvent> = []
-    const telling = Stream.runForEach(engine.events(saga, executionId), (fact) =>
-      Effect.sync(() => void facts.push(fact)))
-    yield* Effect.catchTag(telling, "ExecutionStuck", () =>
-      Effect.void)
+    const facts = yield* factsOn(engine, saga, executionId)
     const second = yield* Effect.exit(engine.outcome(saga, executionId, { onStuck: "fail" }))
     const { state } = Option.getOrThrow(yield* engine.poll(executionId))
     const answers = { "the first who waited": answerOf(first), "who asked later": answerOf(second), "poll": state }
@@ -179,9 +175,7 @@ const asked = (
 
 const answerOf = (exit: Exit.Exit<Outcome<unknown, unknown>, unknown>): string => {
   if (Exit.isSuccess(exit)) return exit.value._tag
-  const error = Cause.squash(exit.cause)
-  const tag = typeof error === "object" && error !== null && "_tag" in error ? error._tag : undefined
-  return tag === "ExecutionStuck" ? "Stuck" : String(error)
+  return isStuck(exit.cause) ? "Stuck" : String(Cause.squash(exit.cause))
 }
 
 /** The journal as one process has it, which may die around a write. The store itself is no part of the process. */

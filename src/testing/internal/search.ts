@@ -4,14 +4,14 @@
  */
 import * as Effect from "effect/Effect"
 import { timeline } from "../../diagram/index.ts"
-import type { Explored, ExploredCall, Report } from "../Exploration.ts"
+import type { Explored, Report } from "../Exploration.ts"
 import { FaultNotReached, PlacesUnreached, SagaViolation } from "../Exploration.ts"
-import type { CallFault, Deed, Fault } from "../Fault.ts"
+import type { CallFault, Fault } from "../Fault.ts"
 import { format } from "../Fault.ts"
 import type { Harness, Plan, SeenCall } from "./harness.ts"
-import { crashes, faultsOf, isCut, planOf } from "./harness.ts"
+import { canLast, crashes, faultsOf, isCut, planOf } from "./harness.ts"
 import type { Lab, Verdict } from "./lab.ts"
-import { placeIn, placesOf } from "./places.ts"
+import { callsIn, nameOf, placeIn, placesOf } from "./places.ts"
 import { drawing } from "./random.ts"
 import { textOf } from "./reportText.ts"
 
@@ -32,14 +32,9 @@ export interface Bounds {
 type Schedule = ReadonlyArray<Fault>
 export type SearchError = SagaViolation | FaultNotReached | PlacesUnreached
 
-/** What can go on for longer than one call. */
-const outages: ReadonlySet<Deed> = new Set(["fails", "fails-late", "dies", "lost", "hangs", "late"] as const)
-
 /** A search with what it has seen so far. */
 export class Search {
   readonly #lab: Lab
-  /** The same saga in a fiber, where this one is on an engine. */
-  readonly #twin: Lab | undefined
   readonly #bounds: Bounds
   readonly #placeOf: ReturnType<typeof placeIn>
   /** The faults that were tried, by place, and those around writes. */
@@ -51,9 +46,8 @@ export class Search {
   #runs = 0
   #skipped = 0
 
-  constructor(lab: Lab, twin: Lab | undefined, bounds: Bounds) {
+  constructor(lab: Lab, bounds: Bounds) {
     this.#lab = lab
-    this.#twin = twin
     this.#bounds = bounds
     this.#placeOf = placeIn(placesOf(lab.definition))
   }
@@ -127,7 +121,7 @@ export class Search {
 
   /** On an engine it ends as in a fiber, where the same can happen there. */
   #differs(verdict: Verdict, schedule: Schedule, payload: unknown): Effect.Effect<Verdict["broken"]> {
-    const twin = this.#twin
+    const { twin } = this.#lab
     if (twin === undefined || schedule.some((fault) => !isTheSameInAFiber(fault, verdict.calls))) {
       return Effect.succeed(undefined)
     }
@@ -143,7 +137,7 @@ export class Search {
   /** The same schedule with its last fault as a long outage, where that is anything else. */
   #longer(schedule: Schedule, { calls }: Harness): ReadonlyArray<Schedule> {
     const last = schedule.at(-1)
-    if (last === undefined || last.kind === "journal" || last.lasting || !outages.has(last.deed)) return []
+    if (last === undefined || last.kind === "journal" || last.lasting || !canLast(last)) return []
     const { call, deed, kind, path } = last
     const again = calls.find((other) => isAt({ ...last, call: call + 1 }, other))
     // One outage a place: behind it comes the next call that works.
@@ -239,11 +233,7 @@ export class Search {
   #report(): Effect.Effect<Report, PlacesUnreached> {
     const { depth, isNamed, programs, unreachable, wanted } = this.#bounds
     const { saga } = this.#lab.definition
-    const named = placesOf(this.#lab.definition).flatMap(({ compensated, pattern }) => [
-      { kind: "action" as const, path: pattern },
-      ...(compensated ? [{ kind: "compensation" as const, path: pattern }] : [])
-    ])
-    const places = named.map((place) => ({
+    const places = callsIn(placesOf(this.#lab.definition)).map((place) => ({
       ...place,
       faults: this.#tried.get(`${place.kind} ${place.path}`)?.size ?? 0
     }))
@@ -268,10 +258,6 @@ export class Search {
     return Effect.succeed({ ...report, text: textOf(report) })
   }
 }
-
-/** How a place is called in options and messages. */
-export const nameOf = ({ kind, path }: { readonly kind: ExploredCall["kind"]; readonly path: string }): string =>
-  kind === "compensation" ? `~${path}` : path
 
 /** When a fault happened. */
 const tickOf = (fault: Fault, { calls, writes }: Harness): number =>

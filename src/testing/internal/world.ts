@@ -4,11 +4,15 @@
  * rest. The clock is a `TestClock` for who asks for one.
  */
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as Random from "effect/Random"
 import * as Scheduler from "effect/Scheduler"
+import * as Scope from "effect/Scope"
 import type { TestClock } from "effect/testing/TestClock"
 
 /** A part of the world that can die: of what is dead nothing goes on. */
@@ -38,20 +42,43 @@ export class World {
   #head = 0
   /** By time, the next one last; those of one time in the order in which they fell asleep. */
   readonly #sleepers: Array<Sleeper> = []
+  /** What each part of it has for a clock and a scheduler. */
+  readonly #contexts = new Map<Mortal, Context.Context<never>>()
 
   private constructor(live: Clock.Clock) {
     this.#live = live
   }
 
-  static readonly make: Effect.Effect<World> = Effect.map(Clock.clockWith(Effect.succeed), (live) => new World(live))
+  /**
+   * Does something in a world of its own, which ends with it: chance is the same each time, and what `build` makes of
+   * layers is closed there. A layer that cannot be built is a defect.
+   */
+  static use<A>(
+    body: (
+      world: World,
+      build: <B>(layer: Layer.Layer<B, unknown>) => Effect.Effect<Context.Context<B>>
+    ) => Effect.Effect<A>
+  ): Effect.Effect<A> {
+    const made = Effect.map(Clock.clockWith(Effect.succeed), (live) => new World(live))
+    return Effect.flatMap(made, (world) =>
+      Effect.acquireUseRelease(
+        Scope.make(),
+        (scope) => body(world, (layer) => world.aside(Effect.orDie(Layer.buildWithScope(Layer.fresh(layer), scope)))),
+        (scope, exit) => world.aside(Scope.close(scope, exit))
+      )).pipe(Random.withSeed("effect-saga"))
+  }
 
   /** Runs an effect in this world, as a part of it. Nothing is logged: thousands of runs are stuck on purpose. */
   inside<A, E, R>(effect: Effect.Effect<A, E, R>, part: Mortal = immortal): Effect.Effect<A, E, R> {
-    return effect.pipe(
-      Effect.provideService(Clock.Clock, this.#clockOf(part)),
-      Effect.provideService(Scheduler.Scheduler, this.#schedulerOf(part)),
-      Effect.provideService(Logger.CurrentLoggers, new Set())
-    )
+    let context = this.#contexts.get(part)
+    if (context === undefined) {
+      context = Context.make(Clock.Clock, this.#clockOf(part)).pipe(
+        Context.add(Scheduler.Scheduler, this.#schedulerOf(part)),
+        Context.add(Logger.CurrentLoggers, new Set())
+      )
+      this.#contexts.set(part, context)
+    }
+    return Effect.provideContext(effect, context)
   }
 
   /**
@@ -61,7 +88,6 @@ export class World {
   drive<A, E>(
     effect: Effect.Effect<A, E>,
     options: {
-      readonly part?: Mortal
       readonly isOver?: () => boolean
       readonly isHopeless?: () => boolean
       readonly atRest?: () => boolean
@@ -69,9 +95,9 @@ export class World {
       readonly isLooking?: () => boolean
     } = {}
   ): Effect.Effect<Exit.Exit<A, E> | undefined> {
-    const { atRest = never, isHopeless = never, isLooking = never, isOver = never, part } = options
+    const { atRest = never, isHopeless = never, isLooking = never, isOver = never } = options
     return Effect.gen({ self: this }, function*() {
-      const fiber = yield* Effect.forkDetach(this.inside(effect, part), { startImmediately: true })
+      const fiber = yield* Effect.forkDetach(this.inside(effect), { startImmediately: true })
       let [idle, seen, waited] = [0, -1, 0]
       while (true) {
         this.#drain()

@@ -5,12 +5,12 @@ import * as Exit from "effect/Exit"
 import * as Formatter from "effect/Formatter"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import * as Stream from "effect/Stream"
 import * as Saga from "../../../Saga.ts"
 import type { SagaEngine } from "../../../SagaEngine.ts"
 import type { SagaEvent } from "../../../SagaEvent.ts"
 import { collect } from "../../../SagaObserver.ts"
 import { fold } from "../../../SagaState.ts"
+import { factsOn, isStuck } from "../asking.ts"
 import { assert } from "../expect.ts"
 import type { Scene } from "./scenes.ts"
 
@@ -66,15 +66,11 @@ export const onEngine = (engine: SagaEngine["Service"], scene: Scene, executionI
     yield* engine.start(saga, undefined, { executionId })
     const ask = Effect.map(
       Effect.exit(engine.outcome(saga, executionId, { onStuck: "fail" })),
-      (exit) => Exit.isSuccess(exit) ? outcomeOf(exit.value) : stuckOf(exit.cause)
+      (exit) => Exit.isSuccess(exit) ? outcomeOf(exit.value) : isStuck(exit.cause) ? "Stuck" : reasonsOf(exit.cause)
     )
     const outcome = yield* ask
     assert.strictEqual(yield* ask, outcome, "who asks again is told something else")
-    const facts: Array<SagaEvent> = []
-    const telling = Stream.runForEach(engine.events(saga, executionId), (fact) =>
-      Effect.sync(() => void facts.push(fact)))
-    yield* Effect.catchTag(telling, "ExecutionStuck", () =>
-      Effect.void)
+    const facts = yield* factsOn(engine, saga, executionId)
     const folded = fold(facts)
     assert.isTrue(Result.isSuccess(folded), "its facts are not legal")
     const { state } = Option.getOrThrow(yield* engine.poll(executionId))
@@ -86,9 +82,3 @@ export const onEngine = (engine: SagaEngine["Service"], scene: Scene, executionI
     )
     return { outcome, calls: calls.sort(), facts: factsOf(facts) }
   })
-
-const stuckOf = (cause: Cause.Cause<unknown>): string => {
-  const error = Cause.squash(cause)
-  const isStuck = typeof error === "object" && error !== null && "_tag" in error && error._tag === "ExecutionStuck"
-  return isStuck ? "Stuck" : reasonsOf(cause)
-}

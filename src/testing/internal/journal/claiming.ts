@@ -4,7 +4,7 @@ import * as Option from "effect/Option"
 import type { Lease } from "../../../SagaJournal.ts"
 import { assert } from "../expect.ts"
 import { describe } from "./promise.ts"
-import type { PromiseTest } from "./promise.ts"
+import type { WritePromise } from "./promise.ts"
 import {
   acquire,
   batch,
@@ -20,7 +20,7 @@ import {
   waiting
 } from "./records.ts"
 
-export const claiming = (test: PromiseTest): void => {
+export const claiming = (test: WritePromise): void => {
   describe("claiming", () => {
     test("those due first come first, so many as are asked for, and those not due not at all", (journal) =>
       Effect.gen(function*() {

@@ -7,7 +7,7 @@ import * as TestClock from "effect/testing/TestClock"
 import type { Filter, Journal, Lease } from "../../../SagaJournal.ts"
 import { assert } from "../expect.ts"
 import { describe } from "./promise.ts"
-import type { PromiseTest } from "./promise.ts"
+import type { WritePromise } from "./promise.ts"
 import {
   acquire,
   batch,
@@ -16,21 +16,20 @@ import {
   contents,
   fact,
   factsOf,
+  finalStates,
   idsOf,
   listAll,
   missing,
+  openStates,
   patience,
   start,
   starting,
   update
 } from "./records.ts"
 
-const finalStates = ["Succeeded", "Compensated", "Abandoned"] as const
-const openStates = ["Running", "Waiting", "Compensating", "Stuck"] as const
-
 const named = (journal: Journal, name: string, leaseMillis = 60_000) => journal.acquire({ name, leaseMillis })
 
-export const keeping = (test: PromiseTest): void => {
+export const keeping = (test: WritePromise): void => {
   describe("counting", () => {
     test("executions are counted by saga, version and state", (journal) =>
       Effect.gen(function*() {

@@ -7,7 +7,7 @@ import * as TestClock from "effect/testing/TestClock"
 import type { Journal, Lease } from "../../../SagaJournal.ts"
 import { assert } from "../expect.ts"
 import { describe } from "./promise.ts"
-import type { PromiseTest } from "./promise.ts"
+import type { WritePromise } from "./promise.ts"
 import {
   acquire,
   batch,
@@ -24,7 +24,7 @@ import {
   update
 } from "./records.ts"
 
-export const leases = (test: PromiseTest, noticesDeath: boolean): void => {
+export const leases = (test: WritePromise, noticesDeath: boolean): void => {
   describe("leases", () => {
     /** Ends a lease as if its holder were frozen: it has run out and another engine takes over. */
     const fence = (journal: Journal, taker: Lease) =>

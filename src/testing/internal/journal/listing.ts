@@ -1,20 +1,10 @@
 /** What a journal promises to who looks for executions. */
 import * as Effect from "effect/Effect"
-import type { ExecutionRecord, ExecutionState, Filter, Journal } from "../../../SagaJournal.ts"
+import type { ExecutionRecord, Filter, Journal } from "../../../SagaJournal.ts"
 import { assert } from "../expect.ts"
 import { describe } from "./promise.ts"
-import type { PromiseTest } from "./promise.ts"
-import { acquire, batch, fact, listAll, start, starting, update } from "./records.ts"
-
-const states: ReadonlyArray<ExecutionState> = [
-  "Running",
-  "Waiting",
-  "Compensating",
-  "Stuck",
-  "Succeeded",
-  "Compensated",
-  "Abandoned"
-]
+import type { WritePromise } from "./promise.ts"
+import { acquire, batch, fact, listAll, start, starting, states, update } from "./records.ts"
 
 /** Texts in the order of their bytes in UTF-8, which is that of their code points. */
 const byBytes = (one: string, other: string): number => {
@@ -119,7 +109,7 @@ const filters: ReadonlyArray<Filter> = (() => {
   return [...alone, ...pairs, ...many]
 })()
 
-export const listing = (test: PromiseTest): void => {
+export const listing = (test: WritePromise): void => {
   describe("listing", () => {
     test("every filter leaves what it says, in order, whatever it is combined with", (journal) =>
       Effect.gen(function*() {

@@ -4,7 +4,7 @@ import type * as Scope from "effect/Scope"
 import type { Journal } from "../../../SagaJournal.ts"
 
 /** Tests one promise on a journal of its own. */
-export type PromiseTest = <E>(
+export type WritePromise = <E>(
   promise: string,
   body: (journal: Journal) => Effect.Effect<void, E, Scope.Scope>
 ) => void

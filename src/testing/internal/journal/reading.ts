@@ -4,7 +4,7 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { assert } from "../expect.ts"
 import { describe } from "./promise.ts"
-import type { PromiseTest } from "./promise.ts"
+import type { WritePromise } from "./promise.ts"
 import {
   acquire,
   batch,
@@ -16,24 +16,16 @@ import {
   missing,
   start,
   starting,
+  states,
   update,
   waiting
 } from "./records.ts"
 
-export const reading = (test: PromiseTest): void => {
+export const reading = (test: WritePromise): void => {
   describe("reading", () => {
     test("of many executions those that are stuck or final are told", (journal) =>
       Effect.gen(function*() {
         const lease = yield* acquire(journal)
-        const states = [
-          "Running",
-          "Waiting",
-          "Compensating",
-          "Stuck",
-          "Succeeded",
-          "Compensated",
-          "Abandoned"
-        ] as const
         for (const state of states) {
           yield* journal.write(lease, {
             ...starting(start(state)),

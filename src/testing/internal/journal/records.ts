@@ -13,6 +13,10 @@ import type {
   UpdateRecord
 } from "../../../SagaJournal.ts"
 
+export const finalStates = ["Succeeded", "Compensated", "Abandoned"] as const
+export const openStates = ["Running", "Waiting", "Compensating", "Stuck"] as const
+export const states = [...openStates, ...finalStates] as const
+
 export const kind = { saga: "Trip", version: 1 }
 
 export const start = (executionId: string, fields: Partial<StartRecord> = {}): StartRecord => ({

@@ -4,7 +4,7 @@ import * as Option from "effect/Option"
 import type { Claimed, Lease } from "../../../SagaJournal.ts"
 import { assert } from "../expect.ts"
 import { describe } from "./promise.ts"
-import type { PromiseTest } from "./promise.ts"
+import type { WritePromise } from "./promise.ts"
 import {
   acquire,
   batch,
@@ -20,7 +20,7 @@ import {
   update
 } from "./records.ts"
 
-export const writing = (test: PromiseTest): void => {
+export const writing = (test: WritePromise): void => {
   describe("starting", () => {
     test("an execution is found as it was started, with its facts", (journal) =>
       Effect.gen(function*() {
