@@ -9,7 +9,7 @@ import * as Cause from "effect/Cause"
 import { isTyped } from "./internal/cause.ts"
 import type { Commit } from "./internal/engine/places.ts"
 import { commitOf, definedAt } from "./internal/engine/places.ts"
-import { limitedAt } from "./internal/history.ts"
+import { limitedAt, timedOut } from "./internal/history.ts"
 import { savePointsAround } from "./internal/paths.ts"
 import { revise } from "./internal/revised.ts"
 import type { UncertainReason } from "./SagaError.ts"
@@ -54,15 +54,15 @@ export type PlannedStatus =
 export interface PlannedStep {
   /** As long as it is not decided which items a `forEach` has, a `*` stands for the key of each. */
   readonly path: StepPath
-  readonly kind: "step" | "check" | "pivot" | "retriable" | "sleep"
+  readonly kind: "step" | "check" | "pivot" | "retriable" | "publish" | "sleep" | "awaitEvent" | "awaitFirst"
   readonly status: PlannedStatus
-  /** When its action, or a sleep, started. Undefined: it has not. */
+  /** When its action, or a wait, started. Undefined: it has not. */
   readonly startedAtMillis: number | undefined
   /** Since when it has its status; for an attempt in flight that follows others, since when that attempt was due. */
   readonly sinceMillis: number | undefined
   /** How many attempts of the action were begun, or, once that is compensated, how many tries of the compensation. */
   readonly attempts: number
-  /** When the next attempt or try is due, or a sleep ends. */
+  /** When the next attempt or try is due, or a wait ends. */
   readonly nextAtMillis: number | undefined
   /**
    * Why nobody knows whether the action took place, and what is done about it. Of a step that waits or is in flight again:
@@ -260,7 +260,20 @@ class Account {
           attempts: 0,
           nextAtMillis: fact.fireAtMillis
         })
+      case "EventAwaited":
+        return this.#set(fact, {
+          status: "Waiting",
+          startedAtMillis: fact.atMillis,
+          attempts: 0,
+          nextAtMillis: fact.untilMillis
+        })
+      case "EventTimedOut":
+        this.#set(fact, { status: fact.failed ? "Failed" : "Done" })
+        if (fact.failed) this.#fail(fact.path, timedOut(fact).cause, false)
+        return
       case "TimerFired":
+      case "EventPublished":
+      case "EventReceived":
         return this.#set(fact, { status: "Done" })
       case "BranchChosen":
       case "ItemsListed":
@@ -409,14 +422,15 @@ class Layout {
     const none = { startedAtMillis: undefined, sinceMillis: undefined, attempts: 0, nextAtMillis: undefined }
     if (standing === undefined) return { path, kind, status: outlook, ...none, uncertain: undefined }
     const { reason, whenUncertain, ...known } = standing
-    // No fact tells of a sleep that was cut.
-    if (kind === "sleep" && known.status === "Waiting" && outlook !== "ToCome") {
+    // No fact tells of a wait that was cut.
+    const isWait = kind === "sleep" || kind === "awaitEvent" || kind === "awaitFirst"
+    if (isWait && known.status === "Waiting" && outlook !== "ToCome") {
       return { path, kind, ...known, status: outlook, nextAtMillis: undefined, uncertain: undefined }
     }
     const own = node.kind === "pivot" ? "stuck" : node.kind === "step" ? node.whenUncertain : undefined
     const when = whenUncertain ?? own
     const uncertain = reason === undefined || when === undefined ? undefined : { reason, whenUncertain: when }
-    const due = known.nextAtMillis !== undefined && known.nextAtMillis <= this.#nowMillis && kind !== "sleep"
+    const due = known.nextAtMillis !== undefined && known.nextAtMillis <= this.#nowMillis && !isWait
     if (!due) return { path, kind, ...known, uncertain }
     // Nothing is recorded when the next attempt starts.
     const { attempts, nextAtMillis, sinceMillis, startedAtMillis, status } = known
@@ -469,11 +483,15 @@ const unwindOf = (steps: ReadonlyArray<PlannedStep>, account: Account, commit: C
     uncertain: pathsOf(steps.filter((step) => isUnknown(step) && step.uncertain?.whenUncertain !== "compensate")),
     uncompensated: pathsOf(
       steps.filter((step) =>
-        step.kind !== "sleep" && (step.status === "Done" || step.status === "CompensationFailed") && !undone.has(step)
+        isDoing(step) && (step.status === "Done" || step.status === "CompensationFailed") && !undone.has(step)
       )
     )
   }
 }
+
+/** Whether it does something, and does not only wait. */
+const isDoing = ({ kind }: PlannedStep): boolean =>
+  kind !== "publish" && kind !== "sleep" && kind !== "awaitEvent" && kind !== "awaitFirst"
 
 const pathsOf = (steps: ReadonlyArray<PlannedStep>): ReadonlyArray<StepPath> => steps.map(({ path }) => path)
 

@@ -4,10 +4,14 @@
  *
  * @since 0.1.0
  */
-import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+import type { EndedWait, EventStore, PublishedEvent, WaitRecord } from "./EventStore.ts"
+import type { BatchRefused, JournalLocked, JournalUnavailable } from "./JournalError.ts"
+
+export * from "./EventStore.ts"
+export * from "./JournalError.ts"
 
 /**
  * The right of one engine to write. Whoever takes over ends it; from then on nothing is written under it.
@@ -112,6 +116,11 @@ export interface Batch {
   readonly updates: ReadonlyArray<UpdateRecord>
   /** The signals that these facts answer: they are removed. */
   readonly signals: ReadonlyArray<number>
+  /** The waits that these facts begin, and those that they end. Written with the facts of their executions, or not at all. */
+  readonly waits?: ReadonlyArray<WaitRecord> | undefined
+  readonly ended?: ReadonlyArray<EndedWait> | undefined
+  /** The events that these facts publish: kept with them, or not at all. */
+  readonly published?: ReadonlyArray<PublishedEvent> | undefined
 }
 
 /**
@@ -297,54 +306,6 @@ export interface Inspection {
   }>
 }
 
-/** What went wrong, and why: a client often says only that something did. */
-const inWords = (cause: unknown): string => {
-  if (!(cause instanceof Error)) return String(cause)
-  const why = cause.cause instanceof Error ? inWords(cause.cause) : ""
-  return why === "" || why.startsWith(cause.message) ? why || cause.message : `${cause.message}: ${why}`
-}
-
-/**
- * The store did not do what it was asked: it was out of reach, full, read-only or too slow. Asked again later it may.
- *
- * @category errors
- * @since 0.1.0
- */
-export class JournalUnavailable extends Data.TaggedError("JournalUnavailable")<{
-  readonly operation: string
-  readonly cause: unknown
-}> {
-  override get message(): string {
-    return `The journal did not answer to "${this.operation}": ${
-      inWords(this.cause)
-    }. What was recorded is not lost: ask again`
-  }
-}
-
-/**
- * The store refused a batch because of a value in it, and would refuse it again. Nothing of it was written.
- *
- * @category errors
- * @since 0.1.0
- */
-export class BatchRefused extends Data.TaggedError("BatchRefused")<{ readonly cause: unknown }> {
-  override get message(): string {
-    return `The journal refused a value: ${inWords(this.cause)}`
-  }
-}
-
-/**
- * Another engine, in another process, holds this journal, which serves one engine at a time.
- *
- * @category errors
- * @since 0.1.0
- */
-export class JournalLocked extends Data.TaggedError("JournalLocked")<{ readonly journal: string }> {
-  override get message(): string {
-    return `Another process runs an engine on "${this.journal}", and one SQLite file serves one engine. Stop that process, or use PostgreSQL for several`
-  }
-}
-
 /**
  * What an engine needs of a store.
  *
@@ -425,7 +386,7 @@ export interface Journal {
   readonly history: (executionId: string) => Effect.Effect<ReadonlyArray<HistoryRecord>, JournalUnavailable>
 
   /**
-   * Deletes those of these executions that are final, with their facts, signals and tags, and says which. One that is
+   * Deletes those of these executions that are final, with their facts, signals, waits and tags, and says which. One that is
    * live or stuck stays, whoever asks.
    */
   readonly remove: (
@@ -444,6 +405,9 @@ export interface Journal {
     readonly kind: string
     readonly data: string
   }) => Effect.Effect<boolean, JournalUnavailable>
+
+  /** Where events are kept. */
+  readonly events: EventStore
 
   /** The signals to executions that this lease owns. */
   readonly signals: (lease: Lease) => Effect.Effect<ReadonlyArray<SignalRecord>, JournalUnavailable>

@@ -6,7 +6,7 @@
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
-import type { JournalUnavailable } from "./Journal.ts"
+import type { JournalUnavailable } from "./JournalError.ts"
 
 /**
  * A text was sealed with a key that the cipher does not have.

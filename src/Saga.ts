@@ -5,6 +5,7 @@
  *
  * @since 0.1.0
  */
+export * from "./EventNodes.ts"
 export * from "./SagaBranch.ts"
 export {
   type Aftermath,
@@ -14,6 +15,7 @@ export {
   CompensationFailed,
   CompensationTimedOut,
   DuplicateItemKey,
+  EventTimedOut,
   type Failure,
   ForwardRecoveryFailed,
   PayloadInvalid,

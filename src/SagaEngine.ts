@@ -11,6 +11,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
+import { EventBus } from "./EventBus.ts"
 import type {
   AwaitError,
   CancelError,
@@ -27,10 +28,11 @@ import { Engine } from "./internal/engine/engine.ts"
 import { doctor, purge } from "./internal/engine/housekeeping.ts"
 import * as operator from "./internal/engine/operator.ts"
 import * as queries from "./internal/engine/queries.ts"
+import { busOf } from "./internal/engine/receiving.ts"
 import * as requests from "./internal/engine/requests.ts"
 import { rerun } from "./internal/engine/rerun.ts"
 import { start as startExecution } from "./internal/engine/starting.ts"
-import type { JournalLocked, JournalUnavailable } from "./Journal.ts"
+import type { DeadLetter, JournalLocked, JournalUnavailable } from "./Journal.ts"
 import { JournalCipher } from "./JournalCipher.ts"
 import type { ExecutionStatus, Operations } from "./Operations.ts"
 import type { SagaEvent } from "./SagaEvent.ts"
@@ -95,6 +97,17 @@ export interface EngineOptions {
    * @default 5
    */
   readonly quarantineAfter?: number
+  /**
+   * How long an event is kept for who begins to wait for it later.
+   *
+   * @default "1 hour"
+   */
+  readonly keepEvents?: Duration.Input
+  /**
+   * Is told of each event that nobody has received when it is kept no longer: it is a dead letter then. What goes wrong in it
+   * is logged.
+   */
+  readonly onUnmatched?: (letter: DeadLetter) => Effect.Effect<void>
   /**
    * Is told each time that an execution becomes stuck in this engine, whatever the cause, when that is recorded: `problem`
    * says why a person is needed. Nothing waits for it but a closing engine, for its grace; what goes wrong in it is logged.
@@ -186,6 +199,13 @@ export interface SagaEngineService extends Operations {
     saga: Saga<P0, S, O, A, E, R, Phase>,
     executionId: string
   ) => Stream.Stream<SagaEvent, ExecutionNotFound | ExecutionStuck | JournalUnavailable>
+  /**
+   * Events that reach nobody any more, in order, each with the reason: nobody received it while it was kept, or it could not be
+   * read or handled. At most 100 unless said otherwise, behind the number of the last one that was seen.
+   */
+  readonly deadLetters: (
+    options?: { readonly after?: number; readonly limit?: number }
+  ) => Effect.Effect<ReadonlyArray<DeadLetter>, JournalUnavailable>
   /** Runs a saga here until the scope closes, with the services that are around this call. */
   readonly register: (saga: AnySaga) => Effect.Effect<void, never, Scope.Scope>
 }
@@ -198,7 +218,9 @@ const settingsOf = (options: EngineOptions): Settings => ({
   concurrency: countOf("concurrency", options.concurrency ?? 500),
   evictAfterMillis: millisOf("evictAfter", options.evictAfter ?? "1 second", Infinity),
   quarantineAfter: countOf("quarantineAfter", options.quarantineAfter ?? 5),
-  onStuck: onStuckOf(options)
+  onStuck: onStuckOf(options),
+  keepMillis: millisOf("keepEvents", options.keepEvents ?? "1 hour", Infinity),
+  onUnmatched: options.onUnmatched
 })
 
 const onStuckOf = ({ onStuck }: EngineOptions): Settings["onStuck"] =>
@@ -259,6 +281,8 @@ const serviceOf = (engine: Engine): SagaEngineService => {
     poll: (executionId: string) => Effect.map(engine.journal.find(executionId), Option.map(queries.statusOf)),
     cancel: (executionId: string) => Effect.asVoid(cancel(engine, executionId, {})),
     events: (saga: AnySaga, executionId: string) => requests.facts(engine, toTree(saga), executionId),
+    deadLetters: ({ after = 0, limit = 100 }: { readonly after?: number; readonly limit?: number } = {}) =>
+      engine.journal.events.deadLetters({ after, limit }),
     ...operationsOf(engine),
     register: (saga: AnySaga) => engine.register(toTree(saga))
   }
@@ -308,20 +332,23 @@ const serviceOf = (engine: Engine): SagaEngineService => {
  */
 export class SagaEngine extends Context.Service<SagaEngine, SagaEngineService>()("effect-saga/SagaEngine") {
   /** An engine on the journal that is around it. */
-  static readonly layerWith = (options: EngineOptions): Layer.Layer<SagaEngine, JournalLocked, SagaJournal> =>
-    Layer.effect(SagaEngine)(
+  static readonly layerWith = (
+    options: EngineOptions
+  ): Layer.Layer<SagaEngine | EventBus, JournalLocked, SagaJournal> =>
+    Layer.effectContext(
       Effect.gen(function*() {
         const journal = yield* SagaJournal
         const cipher = Option.getOrUndefined(yield* Effect.serviceOption(JournalCipher))
-        return serviceOf(yield* Engine.open(journal, cipher, settingsOf(options)))
+        const engine = yield* Engine.open(journal, cipher, settingsOf(options))
+        return Context.make(SagaEngine, serviceOf(engine)).pipe(Context.add(EventBus, busOf(engine)))
       })
     )
 
   /** An engine on the journal that is around it, with the default options. */
-  static readonly layer: Layer.Layer<SagaEngine, JournalLocked, SagaJournal> = SagaEngine.layerWith({})
+  static readonly layer: Layer.Layer<SagaEngine | EventBus, JournalLocked, SagaJournal> = SagaEngine.layerWith({})
 
   /** An engine on a journal in memory, for tests and for trying: it survives its layer, and not its process. */
-  static readonly layerMemory: Layer.Layer<SagaEngine> = Layer.orDie(
+  static readonly layerMemory: Layer.Layer<SagaEngine | EventBus> = Layer.orDie(
     Layer.provide(SagaEngine.layer, SagaJournal.layerMemory)
   )
 }

@@ -156,6 +156,23 @@ export class SagaTimedOut extends Data.TaggedError("SagaTimedOut")<{
 }
 
 /**
+ * None of the events that a saga awaited had come when its time limit had passed. Nothing has happened there: it unwinds, or
+ * goes another way.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class EventTimedOut extends Data.TaggedError("EventTimedOut")<{
+  readonly path: StepPath
+  readonly events: ReadonlyArray<string>
+  readonly limitMillis: number
+}> {
+  override get message(): string {
+    return `"${this.path}" waited ${this.limitMillis} ms for ${this.events.join(" or ")}, and none came`
+  }
+}
+
+/**
  * One try of a compensation took longer than its limit. `abandoned`: it ignored its interruption too, and may still run.
  *
  * @category errors

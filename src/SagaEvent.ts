@@ -87,6 +87,33 @@ export const SagaEvent = Schema.Union([
   Schema.TaggedStruct("FellBack", { ...AtPath, cause: FailureCause, ...Failed }),
   Schema.TaggedStruct("TimerSet", { ...AtPath, fireAtMillis: Schema.Number }),
   Schema.TaggedStruct("TimerFired", AtPath),
+  Schema.TaggedStruct("EventAwaited", {
+    ...AtPath,
+    /** What is awaited: any of these. */
+    events: Schema.Array(Schema.Struct({ type: Schema.String, key: Schema.String })),
+    /** When it is awaited no more. */
+    untilMillis: Schema.optionalKey(Schema.Number)
+  }),
+  Schema.TaggedStruct("EventReceived", {
+    ...AtPath,
+    eventId: Schema.String,
+    type: Schema.String,
+    payload: Schema.Unknown
+  }),
+  Schema.TaggedStruct("EventTimedOut", {
+    ...AtPath,
+    events: Schema.Array(Schema.String),
+    limitMillis: Schema.Number,
+    /** Whether that is a failure: past the commit point it is a result. */
+    failed: Schema.Boolean
+  }),
+  Schema.TaggedStruct("EventPublished", {
+    ...AtPath,
+    eventId: Schema.String,
+    type: Schema.String,
+    key: Schema.String,
+    payload: Schema.Unknown
+  }),
   Schema.TaggedStruct("LimitPassed", { ...AtPath, saga: Schema.String, limitMillis: Schema.Number }),
   Schema.TaggedStruct("CancelRequested", { ...At, ...PerhapsBy }),
   Schema.TaggedStruct("CancelRefused", { ...At, ...PerhapsBy }),

@@ -62,7 +62,15 @@ export interface StepState {
 export type Decision = Extract<SagaEvent, { readonly _tag: "BranchChosen" | "ItemsListed" | "NestedStarted" }>
 
 /**
- * Where an execution stands. `Waiting` is `Running` with nothing in flight but timers.
+ * A wait for any of some events.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Await = Extract<SagaEvent, { readonly _tag: "EventAwaited" }>
+
+/**
+ * Where an execution stands. `Waiting` is `Running` with nothing in flight but timers and awaited events.
  *
  * @category models
  * @since 0.1.0
@@ -97,6 +105,8 @@ export interface SagaState {
   readonly decisions: HashMap.HashMap<StepPath, Decision>
   /** When each timer that has not fired is due. */
   readonly timers: HashMap.HashMap<StepPath, number>
+  /** The events that are awaited, and until when. */
+  readonly awaits: HashMap.HashMap<StepPath, Await>
   /** The save-points that unwind, and those that have fallen back to their second way. */
   readonly unwinding: HashMap.HashMap<StepPath, "Unwinding" | "FellBack">
   /** Actions and compensations that have started and not ended. */
@@ -135,6 +145,7 @@ export const empty: SagaState = {
   steps: HashMap.empty(),
   decisions: HashMap.empty(),
   timers: HashMap.empty(),
+  awaits: HashMap.empty(),
   unwinding: HashMap.empty(),
   inFlight: 0
 }
@@ -240,6 +251,21 @@ export const apply = (state: SagaState, event: SagaEvent): Result.Result<SagaSta
     case "TimerFired":
       if (!HashMap.has(state.timers, event.path)) return mismatch("is of a timer that is not set")
       return Result.succeed(settle(state, { timers: HashMap.remove(state.timers, event.path) }, 0))
+    case "EventAwaited": {
+      const problem = notForward(state, event.path)
+      if (problem !== undefined) return mismatch(problem)
+      return Result.succeed(settle(state, { awaits: HashMap.set(state.awaits, event.path, event) }, 0))
+    }
+    case "EventReceived":
+    case "EventTimedOut": {
+      const awaited = Option.getOrUndefined(HashMap.get(state.awaits, event.path))
+      if (awaited === undefined) return mismatch("is of no event that is awaited")
+      if (event._tag === "EventReceived" && !awaited.events.some(({ type }) => type === event.type)) {
+        return mismatch(`is of the type "${event.type}", which is not awaited there`)
+      }
+      return Result.succeed(settle(state, { awaits: HashMap.remove(state.awaits, event.path) }, 0))
+    }
+    case "EventPublished":
     case "LimitPassed": {
       const problem = notForward(state, event.path)
       return problem === undefined ? Result.succeed(state) : mismatch(problem)
@@ -256,6 +282,7 @@ export const apply = (state: SagaState, event: SagaEvent): Result.Result<SagaSta
         ...state,
         unwinding: HashMap.set(state.unwinding, event.scope, "Unwinding" as const),
         timers: HashMap.filter(state.timers, (_, path) => !isWithin(path, event.scope)),
+        awaits: HashMap.filter(state.awaits, (_, path) => !isWithin(path, event.scope)),
         ...(event.scope === "" ? { status: "Compensating" as const, cause: event.cause } : {})
       })
     case "FellBack":
@@ -356,6 +383,7 @@ const underNames = (state: SagaState, renames: Renames | undefined): SagaState =
     steps: under(state.steps),
     decisions: HashMap.map(under(state.decisions), (decision) => renamed(decision, rename) as Decision),
     timers: under(state.timers),
+    awaits: HashMap.map(under(state.awaits), (awaited) => renamed(awaited, rename) as Await),
     unwinding: under(state.unwinding)
   }
 }
@@ -460,5 +488,6 @@ const covered = (state: SagaState, path: StepPath): boolean =>
 const settle = (state: SagaState, change: Partial<SagaState>, started: number): SagaState => {
   const next = { ...state, ...change, inFlight: state.inFlight + started }
   if (next.status === "Compensating") return next
-  return { ...next, status: next.inFlight === 0 && HashMap.size(next.timers) > 0 ? "Waiting" : "Running" }
+  const waits = HashMap.size(next.timers) > 0 || HashMap.size(next.awaits) > 0
+  return { ...next, status: next.inFlight === 0 && waits ? "Waiting" : "Running" }
 }

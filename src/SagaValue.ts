@@ -273,6 +273,14 @@ export type NodeDefinition =
     readonly timeoutMillis: number | undefined
   }
   | { readonly kind: "sleep"; readonly name: string }
+  | { readonly kind: "publish"; readonly name: string; readonly event: string }
+  | {
+    readonly kind: "awaitEvent" | "awaitFirst"
+    readonly name: string
+    /** The types of the events. */
+    readonly events: ReadonlyArray<string>
+    readonly timeoutMillis: number | undefined
+  }
   | {
     readonly kind: "parallel"
     readonly concurrency: number
@@ -353,6 +361,12 @@ const nodeOf = (node: Node): NodeDefinition => {
       }
     case "Sleep":
       return { kind: "sleep", name: node.name }
+    case "Publish":
+      return { kind: "publish", name: node.name, event: node.event.type }
+    case "Await": {
+      const { events, kind, name, timeoutMillis } = node
+      return { kind, name, events: events.map(({ type }) => type), timeoutMillis }
+    }
     case "Parallel":
       return { kind: "parallel", concurrency: node.concurrency, branches: node.branches.map(nodesOf) }
     case "ForEach":

@@ -11,15 +11,15 @@ import type { AnySaga, NodeDefinition } from "../Saga.ts"
 import { definition } from "../Saga.ts"
 import type { StepPath } from "../StepPath.ts"
 import { escape, segments } from "../StepPath.ts"
-import type { Leaf } from "./internal/leaves.ts"
-import { commits } from "./internal/leaves.ts"
+import type { Leaf, WaitKind } from "./internal/leaves.ts"
+import { commits, waits } from "./internal/leaves.ts"
 
 /**
  * One thing that is done, or not done, in an unwind.
  *
  * **Details**
  *
- * `Compensate` runs the compensation of a step. `Nothing` passes over a check or a sleep. `Branches` unwinds the
+ * `Compensate` runs the compensation of a step. `Nothing` passes over a check, a published event, a sleep or a wait for events. `Branches` unwinds the
  * branches of a `parallel` or the items of a `forEach` side by side, so many at a time as they ran. `Chosen` unwinds the
  * one branch of a `when`, `match` or `orElse` that ran.
  *
@@ -28,7 +28,7 @@ import { commits } from "./internal/leaves.ts"
  */
 export type Undo =
   | { readonly _tag: "Compensate"; readonly path: StepPath }
-  | { readonly _tag: "Nothing"; readonly path: StepPath; readonly kind: "check" | "sleep" }
+  | { readonly _tag: "Nothing"; readonly path: StepPath; readonly kind: "check" | "publish" | WaitKind }
   | {
     readonly _tag: "Branches"
     /** The path of a `forEach`; a `parallel` has none. */
@@ -77,7 +77,7 @@ export type UndoPlan =
     readonly saga: string
     /** The step that fails; a `*` stands for the key of an item. */
     readonly path: StepPath
-    readonly kind: "step" | "check" | "pivot" | "retriable" | "sleep"
+    readonly kind: "step" | "check" | "pivot" | "retriable" | "publish" | WaitKind
     readonly whenUncertain: "report" | "compensate" | "stuck" | undefined
   }
   & (
@@ -117,7 +117,7 @@ export class StepNotFound extends Data.TaggedError("StepNotFound")<{
  * **Details**
  *
  * In the path of a step in a `forEach` any key of an item will do, so that the path of a fact finds its plan; in the
- * plan it is a `*`. A sleep does not fail: its plan is for when it is cut.
+ * plan it is a `*`. A sleep does not fail, nor does a wait without a time limit: their plan is for when they are cut.
  *
  * **Example** (What a hotel without rooms undoes)
  *
@@ -282,10 +282,13 @@ const planOf = (node: Leaf, path: StepPath, { committed, inSaga, inScope, rest, 
   const whenUncertain = node.kind === "step" ? node.whenUncertain : node.kind === "pivot" ? "stuck" : undefined
   const step = { saga, path, kind, whenUncertain } as const
   if (committed || kind === "retriable") {
-    return { ...step, _tag: "GoesForward", left: kind === "sleep" ? rest() : [path, ...rest()] }
+    return { ...step, _tag: "GoesForward", left: waits(kind) ? rest() : [path, ...rest()] }
   }
-  // Only an error that a step declares leads to a second way, and a sleep has none.
-  return scope === undefined || kind === "sleep"
+  // Only a typed error leads to a second way: that of a step, or of an awaited event that does not come in time.
+  const fails = node.kind === "awaitEvent" || node.kind === "awaitFirst"
+    ? node.timeoutMillis !== undefined
+    : node.kind !== "sleep" && node.kind !== "publish"
+  return scope === undefined || !fails
     ? { ...step, _tag: "Unwinds", undo: inSaga([]) }
     : { ...step, _tag: "FallsBack", scope, undo: inScope([]), otherwise: inSaga([]) }
 }
@@ -301,7 +304,10 @@ const undoOfNode = (node: NodeDefinition, prefix: StepPath): Undos => {
     case "step":
       return [{ _tag: "Compensate", path: prefix + node.name }]
     case "check":
+    case "publish":
     case "sleep":
+    case "awaitEvent":
+    case "awaitFirst":
       return [{ _tag: "Nothing", path: prefix + node.name, kind: node.kind }]
     case "pivot":
     case "retriable":
@@ -356,10 +362,10 @@ const chosen = (
 const caseOf = (node: Extract<NodeDefinition, { readonly kind: "when" | "match" }>, tag: string, prefix: StepPath) =>
   node.kind === "when" ? `${prefix}${node.name}/` : `${prefix}${node.name}/${escape(tag)}/`
 
-/** What the nodes of a sequence are called when they are left to do; a sleep is nothing to do. */
+/** What the nodes of a sequence are called when they are left to do; a wait is nothing to do. */
 const namesOf = (node: NodeDefinition, prefix: StepPath): ReadonlyArray<StepPath> =>
   node.kind === "parallel"
     ? node.branches.flatMap((branch) => branch.flatMap((inner) => namesOf(inner, prefix)))
-    : node.kind === "sleep"
+    : waits(node.kind)
     ? []
     : [prefix + node.name]

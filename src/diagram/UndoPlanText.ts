@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import type { StepPath } from "../StepPath.ts"
+import { waits } from "./internal/leaves.ts"
 import { visible, wrap } from "./internal/text.ts"
 import type { Undo, UndoBranch, UndoPlan } from "./UndoPlan.ts"
 
@@ -14,7 +15,7 @@ const compensates = (entry: Undo): boolean =>
   entry._tag === "Compensate"
   || entry._tag !== "Nothing" && entry.branches.some(({ undo }) => undo.some(compensates))
 
-/** The checks and sleeps in it. */
+/** The checks and waits in it. */
 const passedOver = (entry: Undo): ReadonlyArray<StepPath> =>
   entry._tag === "Nothing"
     ? [entry.path]
@@ -82,7 +83,10 @@ const inOrder = (opening: string, undo: Undos): ReadonlyArray<ReadonlyArray<stri
 }
 
 const paragraphsOf = (plan: UndoPlan, path: string, saga: string): ReadonlyArray<ReadonlyArray<string>> => {
-  const fails = plan.kind === "sleep" ? `If ${path} is cut` : `If ${path} fails`
+  const isWait = waits(plan.kind)
+  const fails = isWait
+    ? `If ${path} is cut${plan.kind === "sleep" ? "" : " or no event comes in time"}`
+    : `If ${path} fails`
   const dies = `If ${path} dies or is cut off, there is no second way`
   switch (plan._tag) {
     case "Unwinds":
@@ -101,9 +105,9 @@ const paragraphsOf = (plan: UndoPlan, path: string, saga: string): ReadonlyArray
       ]
     }
     case "GoesForward": {
-      const again = plan.kind === "sleep" ? "" : ", it is tried again"
+      const again = isWait || plan.kind === "publish" ? "" : ", it is tried again"
       const nothing = `${fails}${again}. ${saga} is past its point of no return: nothing is compensated.`
-      const stuck = plan.kind === "sleep" ? `${saga} is` : `When its retries have ended, ${saga} is`
+      const stuck = isWait || plan.kind === "publish" ? `${saga} is` : `When its retries have ended, ${saga} is`
       return plan.left.length === 0 ? [sentence(nothing)] : [
         sentence(nothing),
         sentence(`${stuck} stuck, and a person has to finish:`),

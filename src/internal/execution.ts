@@ -125,6 +125,8 @@ export class Execution {
   committed = false
   /** By when the commit point must be reached, and which saga says so. */
   limit: { readonly atMillis: number; readonly tree: SagaTree } | undefined
+  /** The events that its waits have taken: none is taken twice. */
+  readonly received: Set<string>
   /** Retriables after their last try. */
   unfinished: Array<Failure> | undefined
   #undecided: Array<() => void> | undefined
@@ -144,6 +146,7 @@ export class Execution {
     this.recorder = recorder
     this.#makeId = makeId
     this.residence = residence
+    this.received = new Set(residence?.history?.received)
     this.committing = residence?.history?.commit === "Within"
     this.root = new SavePoint("", new StopSignal(), residence?.history)
     residence?.leave.listen(() => this.root.signal.stop())

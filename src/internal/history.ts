@@ -5,7 +5,7 @@
 import * as Cause from "effect/Cause"
 import { ProcessLost, SagaCancelled } from "../ExecutionError.ts"
 import type { Failure } from "../SagaError.ts"
-import { SagaTimedOut } from "../SagaError.ts"
+import { EventTimedOut, SagaTimedOut } from "../SagaError.ts"
 import type { SagaEvent } from "../SagaEvent.ts"
 import type { StepPath } from "../StepPath.ts"
 import { isTyped, toDefects } from "./cause.ts"
@@ -34,8 +34,21 @@ export interface PastStep extends
     | undefined
 }
 
+/** What is on record of a wait for events. */
+export interface PastAwait {
+  readonly awaited: Fact<"EventAwaited">
+  end: Fact<"EventReceived" | "EventTimedOut"> | undefined
+}
+
 /** Where the failure stands that is the limit of a saga at a path. */
 export const limitedAt = (path: StepPath): StepPath => path === "" ? "" : `${path}/`
+
+/** The failure that a wait is which was too long. */
+export const timedOut = ({ events, limitMillis, path }: Fact<"EventTimedOut">): Failure => ({
+  path,
+  attempts: 1,
+  cause: Cause.fail(new EventTimedOut({ path, events, limitMillis }))
+})
 
 /** The facts of an execution, by path. */
 export class History {
@@ -46,6 +59,12 @@ export class History {
   readonly decisions = new Map<StepPath, Fact<"BranchChosen" | "ItemsListed" | "NestedStarted">>()
   readonly decidedAtMillis = new Map<StepPath, number>()
   readonly timers = new Map<StepPath, { readonly fireAtMillis: number; fired: boolean }>()
+  /** The events that were awaited, and what came of it. */
+  readonly awaits = new Map<StepPath, PastAwait>()
+  /** Where an event was published. */
+  readonly published = new Set<StepPath>()
+  /** The ids of all events that were received: none of them is received again. */
+  readonly received = new Set<string>()
   readonly unwinds = new Map<StepPath, Fact<"UnwindStarted">>()
   readonly fellBack = new Set<StepPath>()
   /** In which execution a result took place that this one has only taken over. */
@@ -67,6 +86,11 @@ export class History {
     this.startedAtMillis = facts[0]?.atMillis ?? 0
     this.clean = clean
     for (const fact of facts) this.#add(fact)
+  }
+
+  /** The paths of the waits that go on. */
+  *openWaits(): Generator<StepPath> {
+    for (const [path, { end }] of this.awaits) if (end === undefined) yield path
   }
 
   touches(path: StepPath): boolean {
@@ -139,6 +163,21 @@ export class History {
       case "TimerFired":
         this.timers.get(fact.path)!.fired = true
         return
+      case "EventAwaited":
+        this.awaits.set(fact.path, { awaited: fact, end: undefined })
+        return
+      case "EventReceived":
+        this.awaits.get(fact.path)!.end = fact
+        this.received.add(fact.eventId)
+        return
+      case "EventPublished":
+        this.published.add(fact.path)
+        return
+      case "EventTimedOut": {
+        this.awaits.get(fact.path)!.end = fact
+        if (fact.failed) this.#fail(timedOut(fact), false)
+        return
+      }
       case "LimitPassed": {
         const { limitMillis, path, saga } = fact
         const cause = Cause.fail(new SagaTimedOut({ saga, limitMillis }))

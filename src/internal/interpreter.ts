@@ -6,7 +6,6 @@
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { identity } from "effect/Function"
@@ -26,6 +25,7 @@ import type { FrameGroup } from "./frame.ts"
 import { Frame, Progress } from "./frame.ts"
 import type { History, PastStep } from "./history.ts"
 import { runBranches } from "./pool.ts"
+import { publish } from "./publishing.ts"
 import { isDone, isTouched } from "./recorded.ts"
 import type {
   AnyEffect,
@@ -36,12 +36,11 @@ import type {
   OrElseNode,
   ParallelNode,
   SagaTree,
-  SleepNode,
   State,
   StepNode
 } from "./tree.ts"
 import type { Restore } from "./wait.ts"
-import { delay, pauseUntil } from "./wait.ts"
+import { awaitEvents, sleep } from "./waits.ts"
 
 const inWords = SchemaIssue.makeFormatterDefault()
 
@@ -135,7 +134,11 @@ export class Sequence extends Frame {
           ? this.start(node)
           : this.settle(node)
       case "Sleep":
-        return this.sleep(node)
+        return sleep(this, node)
+      case "Await":
+        return awaitEvents(this, node)
+      case "Publish":
+        return publish(this, node)
       case "Parallel":
         return this.parallel(node)
       case "ForEach":
@@ -330,29 +333,6 @@ export class Sequence extends Frame {
     ;(this.execution.unfinished ??= []).push(failure)
     this.progress = Progress.Idle
     this.halted = true
-  }
-
-  sleep(node: SleepNode): AnyEffect {
-    return Effect.uninterruptible(Effect.suspend(() => {
-      const { history, recorder, residence } = this.execution
-      const path = this.pathOf(node.name)
-      const timer = history?.timers.get(path)
-      if (timer?.fired === true) return Effect.void
-      const woken = (toTheEnd: boolean) => {
-        if (toTheEnd) recorder?.record({ _tag: "TimerFired", atMillis: recorder.now(), path })
-        else this.halted = true
-      }
-      const wait = (fireAtMillis: number) =>
-        Effect.map(pauseUntil(fireAtMillis, residence, false, this.savePoint.signal, this.restore), woken)
-      if (timer !== undefined) return wait(timer.fireAtMillis)
-      const millis = Duration.toMillis(node.duration(this.state))
-      if (recorder === undefined) return Effect.map(delay(millis, this.savePoint.signal, this.restore), woken)
-      const atMillis = recorder.now()
-      recorder.record({ _tag: "TimerSet", atMillis, path, fireAtMillis: atMillis + millis })
-      const committed = recorder.commit()
-      const waiting = wait(atMillis + millis)
-      return committed === undefined ? waiting : Effect.andThen(committed, waiting)
-    }))
   }
 
   // ------------------------------------------------------------------------------------------- one inner sequence

@@ -57,6 +57,8 @@ export const nodeAt = (tree: SagaTree, path: StepPath): Node | undefined => {
         break
       case "Step":
       case "Sleep":
+      case "Await":
+      case "Publish":
       case "Parallel":
         inside = undefined
     }

@@ -21,6 +21,12 @@ export const isDone = (node: Node, prefix: StepPath, history: History): boolean 
       return history.steps.get(path)?.end?._tag === "StepSucceeded"
     case "Sleep":
       return history.timers.get(path)?.fired === true
+    case "Publish":
+      return history.published.has(path)
+    case "Await": {
+      const end = history.awaits.get(path)?.end
+      return end !== undefined && (end._tag === "EventReceived" || !end.failed)
+    }
     case "Choice": {
       if (decision?._tag !== "BranchChosen") return false
       const tree = decision.tag === null ? undefined : node.cases.get(decision.tag)

@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { History } from "./history.ts"
+import type { Mail } from "./mail.ts"
 import { StopSignal } from "./signal.ts"
 
 /** The stay of one execution. */
@@ -15,6 +16,8 @@ export class Residence {
   readonly gone = new StopSignal()
   /** It has left although it could have gone on. */
   more = false
+  /** What brings it the events that it waits for. */
+  mail: Mail | undefined
   /** Called when something begins to wait: what to do about it when everything else has come to rest. */
   onWait: ((dueAtMillis: number) => Effect.Effect<void> | undefined) | undefined
   /** When each wait ends that goes on or was cut. */

@@ -335,7 +335,7 @@ function* leftIn({ count, logs, open }: FrameGroup): Generator<StepPath> {
 const namesOf = (frame: Frame, node: Node): ReadonlyArray<StepPath> =>
   node._tag === "Parallel"
     ? node.branches.flatMap((branch) => branch.nodes.flatMap((inner) => namesOf(frame, inner)))
-    : node._tag === "Sleep"
+    : node._tag === "Sleep" || node._tag === "Await"
     ? []
     : [frame.pathOf(node.name)]
 

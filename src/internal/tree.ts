@@ -53,6 +53,34 @@ export interface SleepNode {
   readonly duration: (state: State) => Duration.Input
 }
 
+/** A kind of event, with types taken off. */
+export interface Awaited {
+  readonly type: string
+  readonly payload: Schema.Top
+}
+
+/** A wait for the first of some events. */
+export interface AwaitNode {
+  readonly _tag: "Await"
+  /** Of one event its payload is the result, of several the payload with the type. */
+  readonly kind: "awaitEvent" | "awaitFirst"
+  readonly name: string
+  readonly events: ReadonlyArray<Awaited>
+  readonly correlate: (state: State) => string
+  readonly where: ((payload: unknown, state: State, type: string) => boolean) | undefined
+  readonly timeoutMillis: number | undefined
+  /** Past the commit point nothing fails: a limit that passes is a result. */
+  readonly committed: boolean
+}
+
+/** An event that the saga publishes. */
+export interface PublishNode {
+  readonly _tag: "Publish"
+  readonly name: string
+  readonly event: Awaited & { readonly key: (payload: unknown) => string }
+  readonly payloadOf: (state: State) => unknown
+}
+
 /** Branches side by side, whose results are results of the saga. */
 export interface ParallelNode {
   readonly _tag: "Parallel"
@@ -97,7 +125,16 @@ export interface OrElseNode {
 }
 
 /** What a saga is a list of. */
-export type Node = StepNode | SleepNode | ParallelNode | ForEachNode | ChoiceNode | NestedNode | OrElseNode
+export type Node =
+  | StepNode
+  | SleepNode
+  | AwaitNode
+  | PublishNode
+  | ParallelNode
+  | ForEachNode
+  | ChoiceNode
+  | NestedNode
+  | OrElseNode
 
 /** Which saga it is, and what it was made with. */
 export interface Definition {
@@ -165,7 +202,7 @@ const commits = (node: Node): boolean =>
 const resultNames = (node: Node): ReadonlyArray<string> =>
   node._tag === "Parallel"
     ? node.branches.flatMap((branch) => branch.names)
-    : node._tag === "Sleep"
+    : node._tag === "Sleep" || node._tag === "Publish"
     ? []
     : [node.name]
 
@@ -186,6 +223,8 @@ const changed = (node: Node, change: (step: StepNode) => StepNode): Node => {
     case "Step":
       return change(node)
     case "Sleep":
+    case "Await":
+    case "Publish":
       return node
     case "Parallel":
       return { ...node, branches: node.branches.map(inside) }

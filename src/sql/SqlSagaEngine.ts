@@ -7,6 +7,7 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as SqlClient from "effect/sql/SqlClient"
+import type { EventBus } from "../EventBus.ts"
 import type { EngineOptions, StartError, StartOptions } from "../SagaEngine.ts"
 import { SagaEngine } from "../SagaEngine.ts"
 import type { JournalLocked } from "../SagaJournal.ts"
@@ -63,7 +64,7 @@ export interface Options extends EngineOptions, JournalOptions {}
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<SagaEngine, OpenError | JournalLocked, SqlClient.SqlClient> = Layer.provide(
+export const layer: Layer.Layer<SagaEngine | EventBus, OpenError | JournalLocked, SqlClient.SqlClient> = Layer.provide(
   SagaEngine.layer,
   SqlSagaJournal.layer
 )
@@ -76,7 +77,7 @@ export const layer: Layer.Layer<SagaEngine, OpenError | JournalLocked, SqlClient
  */
 export const layerWith = (
   options: Options
-): Layer.Layer<SagaEngine, OpenError | JournalLocked, SqlClient.SqlClient> =>
+): Layer.Layer<SagaEngine | EventBus, OpenError | JournalLocked, SqlClient.SqlClient> =>
   Layer.provide(SagaEngine.layerWith(options), SqlSagaJournal.layerWith(options))
 
 /**

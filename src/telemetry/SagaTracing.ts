@@ -179,6 +179,12 @@ class Trace implements Watch {
         return happened({ ...placeOf(event.path), "saga.nested": event.saga })
       case "TimerSet":
         return happened({ ...placeOf(event.path), "saga.fireAtMillis": event.fireAtMillis })
+      case "EventAwaited":
+        return happened({ ...placeOf(event.path), "saga.events": event.events.map(({ type }) => type).join() })
+      case "EventPublished":
+      case "EventReceived":
+        return happened({ ...placeOf(event.path), "saga.event": event.type })
+      case "EventTimedOut":
       case "TimerFired":
         return happened(placeOf(event.path))
       case "FellBack":

@@ -11,6 +11,7 @@ import { SagaJournal } from "../SagaJournal.ts"
 import type { PromiseTest } from "./Conformance.ts"
 import { promiseTest } from "./Conformance.ts"
 import { claiming } from "./internal/journal/claiming.ts"
+import { events } from "./internal/journal/events.ts"
 import { keeping } from "./internal/journal/keeping.ts"
 import { leases } from "./internal/journal/leases.ts"
 import { listing } from "./internal/journal/listing.ts"
@@ -80,5 +81,6 @@ export const suite = (
   reading(write)
   listing(write)
   keeping(write)
+  events(write)
   return tests
 }

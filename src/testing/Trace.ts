@@ -249,6 +249,14 @@ const wordsOf = (fact: Inner): string => {
       return `${fact.path} waits`
     case "TimerFired":
       return `${fact.path} waited`
+    case "EventAwaited":
+      return `${fact.path} awaits ${fact.events.map(({ type }) => type).join(" or ")}`
+    case "EventPublished":
+      return `${fact.path} published ${fact.type}`
+    case "EventReceived":
+      return `${fact.path} received ${fact.type}`
+    case "EventTimedOut":
+      return `${fact.path} received nothing in time`
     case "LimitPassed":
       return `the time limit of ${fact.saga} has passed`
     case "CancelRequested":

@@ -24,6 +24,8 @@ interface Options {
 export const inFiber = {
   /** Interrupting who waits for an execution lets go of it, and changes nothing there. */
   interruption: { engine: false },
+  /** The bus of an engine is there with it, and keeps for as long as that says. */
+  bus: { engine: false },
   /** An engine refuses a payload by a typed error, before there is an execution. */
   payload: { engine: false },
   /** What an engine gives was written down and read back: it is equal, and not the same. */

@@ -1,7 +1,8 @@
 /** Where the tests of the core run besides a fiber: on engines with journals of several kinds. */
 import { Cause, Clock, Context, Duration, Effect, Exit, Layer, type Scope } from "effect"
 import type { Saga } from "effect-saga"
-import { ExecutionStuck, SagaEngine } from "effect-saga/SagaEngine"
+import { EventBus, type EventBusService } from "effect-saga/events"
+import { type EngineOptions, ExecutionStuck, SagaEngine } from "effect-saga/SagaEngine"
 import { type Journal, SagaJournal } from "effect-saga/SagaJournal"
 import { SqlSagaJournal } from "effect-saga/sql"
 import * as NodeSqlite from "effect-saga/sql/NodeSqlite"
@@ -46,6 +47,8 @@ export class Store {
   readonly name: string
   readonly #kind: Kind
   #asked = 0
+  /** The bus of the engine that was opened last. */
+  bus: EventBusService | undefined
 
   constructor(kind: Kind) {
     this.name = kind.name
@@ -75,23 +78,35 @@ export class Store {
       find: watched(journal.find),
       facts: watched(journal.facts),
       define: watched(journal.define),
-      definition: watched(journal.definition)
+      definition: watched(journal.definition),
+      events: {
+        ...journal.events,
+        keep: watched(journal.events.keep),
+        wake: watched(() => journal.events.wake)(),
+        read: watched(journal.events.read)
+      },
+      signals: watched(journal.signals)
     }
   }
 
   /**
-   * Opens an engine and registers a saga there until the scope closes, with the services that are around. The effect
+   * Opens an engine with `options` and registers a saga there until the scope closes, with the services that are around. The effect
    * that it returns executes the saga, and fails as a run in a fiber does.
    */
   prepare<P, S, O, A, E, R>(
     saga: Saga.Saga<P, S, O, A, E, R>,
-    payload: P
+    payload: P,
+    options: EngineOptions = {}
   ): Effect.Effect<Effect.Effect<A, E | Saga.CompensationFailed<E>>, never, R | Scope.Scope> {
     return Effect.gen({ self: this }, function*() {
       const journal = this.#watch(yield* Effect.orDie(this.#kind.journal))
       // Whatever waits leaves, so that what is tested is tested across a return from the journal.
-      const layer = SagaEngine.layerWith({ evictAfter: 0 }).pipe(Layer.provide(Layer.succeed(SagaJournal, journal)))
-      const engine = Context.get(yield* Effect.orDie(Layer.build(Layer.fresh(layer))), SagaEngine)
+      const layer = SagaEngine.layerWith({ evictAfter: 0, ...options }).pipe(
+        Layer.provide(Layer.succeed(SagaJournal, journal))
+      )
+      const context = yield* Effect.orDie(Layer.build(Layer.fresh(layer)))
+      const engine = Context.get(context, SagaEngine)
+      this.bus = Context.get(context, EventBus)
       // A caller learns that it is stuck; of what, only the hook is told.
       let said: Saga.Stuck["error"] | undefined
       const tree = toTree(saga)

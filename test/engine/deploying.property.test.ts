@@ -58,6 +58,10 @@ const movedNode = (node: Node): Node => {
     }
     case "Sleep":
       return { ...node, name, duration: (state) => node.duration(stateThen(state)) }
+    case "Publish":
+      return { ...node, name, payloadOf: (state) => node.payloadOf(stateThen(state)) }
+    case "Await":
+      return { ...node, name, correlate: (state) => node.correlate(stateThen(state)) }
     case "ForEach":
       return { ...node, name, items: (state) => node.items(stateThen(state)), each: movedTree(node.each) }
     case "Choice": {

@@ -4,6 +4,7 @@
  */
 import { Effect, Exit, Fiber, Option, Schedule, Schema, SchemaTransformation } from "effect"
 import { Saga } from "effect-saga"
+import { DomainEvent } from "effect-saga/events"
 import { TestClock } from "effect/testing"
 import type { Booted, StoreService } from "./world.ts"
 import { boot, errorOf, eventually, fact, Gate, inTime, problem, state, told, World } from "./world.ts"
@@ -200,7 +201,28 @@ const moved = (world: World, { at }: Holds) =>
     Saga.migrateFrom(1, { steps: { lines: { name: "rows" }, "lines/*/pick": { name: "take", success: picked } } })
   )
 
-export type GoldenSaga = Saga.Saga<typeof Order.Type, any, any, any, any, never>
+const Paid = DomainEvent.make("Paid", {
+  payload: Schema.Struct({ order: Schema.String, at: Schema.Date }),
+  key: ({ order }) => order
+})
+
+/** Waits for one event too long, publishes one, and receives that. */
+const telling = (world: World, { at }: Holds) =>
+  Saga.make("Telling", { payload: Order }).pipe(
+    Saga.step("begin", world.step()),
+    Saga.orElse(
+      "paid",
+      (fork) => fork.pipe(Saga.awaitEvent("soon", Paid, { correlate: ({ payload }) => payload.id, timeout: "1 hour" })),
+      (fork) => fork.pipe(Saga.publish("told", Paid, ({ payload }) => ({ order: payload.id, at: payload.at })))
+    ),
+    Saga.awaitFirst("own", [Paid], { correlate: ({ payload }) => payload.id }),
+    Saga.step("end", {
+      ...world.step(),
+      action: (_, context) => Effect.andThen(at("end"), world.step().action(_, context))
+    })
+  )
+
+export type GoldenSaga = Saga.Saga<typeof Order.Type, any, any, any, any, any>
 
 /** The sagas by name, as a process of today has them. */
 export const sagasOf = (world: World, holds: Holds): ReadonlyMap<string, GoldenSaga> =>
@@ -212,7 +234,8 @@ export const sagasOf = (world: World, holds: Holds): ReadonlyMap<string, GoldenS
     ["Limited", limited(world)],
     ["Committing", committing(world, holds)],
     ["Decided", decided(world)],
-    ["Moved", moved(world, holds)]
+    ["Moved", moved(world, holds)],
+    ["Telling", telling(world, holds)]
   ])
 
 interface Scene {
@@ -372,6 +395,17 @@ export const scenes: Readonly<Record<string, Scene>> = {
         yield* state(store.journal, "e", "Stuck")
         yield* booted.engine.abandon("e", by)
         yield* booted.engine.rerun("e", { ...by, keepResults: true, executionId: "f" })
+      })
+  },
+  "dead behind its events": {
+    saga: "Telling",
+    hold: "end",
+    play: (booted, saga, store, gate) =>
+      Effect.gen(function*() {
+        yield* untilItWaits(booted, saga, store, gate)
+        yield* TestClock.adjust("1 hour")
+        yield* gate.reached
+        yield* booted.kill
       })
   },
   "abandoned": {

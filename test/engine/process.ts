@@ -45,7 +45,22 @@ export const mortal = (journal: Journal, process: Process, lastWrite: number): E
       claim: (lease, options) => living(journal.claim(lease, options)),
       nextDue: (sagas) => living(journal.nextDue(sagas)),
       find: (id) => living(journal.find(id)),
-      facts: (id, from) => living(journal.facts(id, from))
+      facts: (id, from) => living(journal.facts(id, from)),
+      events: {
+        ...journal.events,
+        keep: (events, atMillis) =>
+          living(Effect.flatMap(
+            journal.events.keep(events, atMillis),
+            (ids) => ++process.writes === lastWrite ? Effect.andThen(die, Effect.never) : Effect.succeed(ids)
+          )),
+        wake: living(journal.events.wake),
+        read: (requests, limit) => living(journal.events.read(requests, limit)),
+        position: (name, types) => living(journal.events.position(name, types)),
+        log: (options) => living(journal.events.log(options)),
+        advance: (name, from, to) => living(journal.events.advance(name, from, to)),
+        bury: (event, reason, atMillis) => living(journal.events.bury(event, reason, atMillis)),
+        forget: (options) => living(journal.events.forget(options))
+      }
     }
   })
 

@@ -5,6 +5,7 @@
 import { assert, it } from "@effect/vitest"
 import { Cause, Context, Deferred, Effect, Exit, Latch, Layer, Logger, Option, Schema, Scope } from "effect"
 import type { Saga } from "effect-saga"
+import { EventBus, type EventBusService } from "effect-saga/events"
 import type { EngineOptions, ExecutionStatus } from "effect-saga/SagaEngine"
 import { SagaEngine } from "effect-saga/SagaEngine"
 import type { FactRecord, Journal, Lease } from "effect-saga/SagaJournal"
@@ -106,6 +107,7 @@ export const problem = (journal: Journal, executionId: string): Effect.Effect<st
 /** An engine in a process of its own. */
 export interface Booted {
   readonly engine: SagaEngine["Service"]
+  readonly bus: EventBusService
   readonly process: Process
   /** The process dies: nothing of it is written any more, no action of it goes on, and everybody can see that. */
   readonly kill: Effect.Effect<void>
@@ -152,13 +154,15 @@ export const boot = (
     const its = through(yield* mortal(own, process, dieAt))
     const start = Effect.gen(function*() {
       const Live = Layer.provide(SagaEngine.layerWith(options), Layer.succeed(SagaJournal, its))
-      const engine = Context.get(yield* Layer.buildWithScope(Layer.orDie(Live), scope), SagaEngine)
+      const context = yield* Layer.buildWithScope(Layer.orDie(Live), scope)
+      const engine = Context.get(context, SagaEngine)
       for (const saga of sagas) yield* Scope.provide(engine.register(saga), scope)
-      return engine
+      return { engine, bus: Context.get(context, EventBus) }
     })
-    const engine = yield* Effect.provideService(start, CurrentProcess, process)
+    const { bus, engine } = yield* Effect.provideService(start, CurrentProcess, process)
     return {
       engine,
+      bus,
       process,
       kill: die,
       died: Effect.andThen(inTime("the process dies", Deferred.await(process.death)), die),

@@ -42,6 +42,12 @@ it.effect("on PostgreSQL", () =>
       FROM saga_executions, generate_series(0, 3) s`)
     yield* sql.unsafe(`INSERT INTO saga_signals (execution_id, kind, data, sent_at_millis)
       SELECT execution_id, 'E', '{}', 1 FROM saga_executions WHERE started_at_millis % 20 = 0`)
+    yield* sql.unsafe(`INSERT INTO saga_events (id, type, key, data, kept_at_millis, told)
+      SELECT 'e' || i, 'Type' || (i % 5), 'k' || i, '{}', i, i < 19990 FROM generate_series(1, 20000) i`)
+    yield* sql.unsafe(
+      `INSERT INTO saga_waits SELECT 'one-' || i, 'p', 'Type' || (i % 5), 'k' || i FROM generate_series(20001, 22000) i`
+    )
+    yield* sql.unsafe(`INSERT INTO saga_receipts SELECT i, 'one-' || i FROM generate_series(1, 20000) i`)
     yield* sql.unsafe("ANALYZE")
     const { claim, write, ...others } = postgresStatements("saga_")
     const { ids, ...reads } = postgresReadStatements("saga_")
@@ -51,7 +57,7 @@ it.effect("on PostgreSQL", () =>
       ["ids", ids(true)],
       ["claim", claim(false)],
       ["claim suspects", claim(true)],
-      ["write", write({ starts: true, tags: true, first: true, rest: true, updates: true, signals: true })]
+      ["write", write(everything)]
     ] as ReadonlyArray<readonly [string, string]>
     // On one connection: a statement is prepared there, and planned for any parameters.
     const session = yield* sql.reserve
@@ -64,11 +70,28 @@ it.effect("on PostgreSQL", () =>
       yield* run(`PREPARE asked AS ${text}`)
       const plan = yield* run(`EXPLAIN EXECUTE asked${nulls.length === 0 ? "" : `(${nulls.join()})`}`)
       yield* run("DEALLOCATE asked")
-      assert.notMatch(plan.join("\n"), /Seq Scan on saga_(?:executions|facts|tags|leases|signals)/, name)
+      assert.notMatch(
+        plan.join("\n"),
+        /Seq Scan on saga_(?:executions|facts|tags|leases|signals|events|waits|receipts)/,
+        name
+      )
       // In order out of an index: who gathers all that fit has to read all of them.
       if (inOrder.includes(name)) assert.notMatch(plan.join("\n"), /Bitmap/, name)
     }
   }))
+
+const everything = {
+  starts: true,
+  tags: true,
+  first: true,
+  rest: true,
+  updates: true,
+  signals: true,
+  waits: true,
+  ended: true,
+  receipts: true,
+  published: true
+}
 
 it.effect("on SQLite", () =>
   Effect.gen(function*() {
@@ -97,7 +120,8 @@ it.effect("on SQLite", () =>
           row
         ) => row.detail)
         const scans = plan.filter((line) =>
-          /^SCAN (?:[xwftl]|saga_\w+)\b(?!.*(?:VIRTUAL TABLE|USING (?:COVERING )?INDEX saga_leases_open))/.test(line)
+          /^SCAN (?:[xwftl]|saga_\w+)\b(?!.*(?:VIRTUAL TABLE|USING (?:COVERING )?INDEX saga_(?:leases_open|events_untold)))/
+            .test(line)
           // The first of an index and no more, and a count of all.
           && !((name === "kinds" || name === "countAll") &&
             line.endsWith("USING COVERING INDEX saga_executions_groups"))

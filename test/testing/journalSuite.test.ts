@@ -49,6 +49,58 @@ const breaks: Readonly<Record<string, Break>> = {
   "says that it removed what it kept": (journal) => ({ remove: (ids) => Effect.as(journal.remove(ids), ids) }),
   "takes words for nobody": (journal) => ({ send: (signal) => Effect.as(journal.send(signal), true) }),
   "loses words": () => ({ signals: () => Effect.succeed([]) }),
+  "keeps an event for each time that it is given": (journal) => {
+    let copies = 0
+    return {
+      events: {
+        ...journal.events,
+        keep: (events, atMillis) =>
+          Effect.map(
+            journal.events.keep(events.map((event) => ({ ...event, id: `${copies++} ${event.id}` })), atMillis),
+            (ids) => ids.map((id) => id.slice(id.indexOf(" ") + 1))
+          )
+      }
+    }
+  },
+  "wakes nobody": (journal) => ({ events: { ...journal.events, wake: Effect.succeed(0) } }),
+  "hands out what was received": (journal) => ({
+    events: {
+      ...journal.events,
+      read: (requests, limit) =>
+        journal.events.read(requests.map((request) => ({ ...request, executionId: "nobody" })), limit)
+    }
+  }),
+  "hands out events in another order": (journal) => ({
+    events: {
+      ...journal.events,
+      read: (requests, limit) =>
+        Effect.map(journal.events.read(requests, limit), (pages) => pages.map((page) => page.slice().reverse()))
+    }
+  }),
+  "goes on waiting when a wait is over": (journal) => ({
+    write: (lease, batch) => journal.write(lease, { ...batch, ended: [] })
+  }),
+  "publishes what was not written": (journal) => ({
+    write: (lease, batch) =>
+      Effect.andThen(
+        journal.events.keep(batch.published ?? [], 5_000),
+        journal.write(lease, { ...batch, published: [] })
+      )
+        .pipe(Effect.catchTag("BatchRefused", Effect.die))
+  }),
+  "moves a subscription on whoever asks": (journal) => ({
+    events: { ...journal.events, advance: (name, from, to) => Effect.as(journal.events.advance(name, from, to), true) }
+  }),
+  "gives a subscription what it does not read": (journal) => ({
+    events: {
+      ...journal.events,
+      log: ({ after, limit }) => journal.events.log({ types: ["A", "B", "C", "Paid", "Refused"], after, limit })
+    }
+  }),
+  "buries nothing": (journal) => ({ events: { ...journal.events, bury: () => Effect.void } }),
+  "forgets without a trace": (journal) => ({
+    events: { ...journal.events, deadLetters: () => Effect.succeed([]) }
+  }),
   "forgets definitions": () => ({ definition: () => Effect.succeed(Option.none()) })
 }
 

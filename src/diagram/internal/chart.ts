@@ -37,6 +37,7 @@ const glyphs: { readonly [Kind in Track["kind"]]: string } = {
   action: "█",
   compensation: "▓",
   sleep: "░",
+  wait: "░",
   decision: "◆"
 }
 

@@ -103,6 +103,11 @@ export const graphOf = (definition: SagaDefinition): SagaGraph =>
           )
         case "sleep":
           return add("sleep", node.name, line.within, "sleep")
+        case "publish":
+          return add("check", node.name, line.within, `publishes ${node.event}`)
+        case "awaitEvent":
+        case "awaitFirst":
+          return add("sleep", node.name, line.within, `waits for ${node.events.join(" or ")}`)
         case "parallel": {
           const index = group("parallel", atATime(node.concurrency))
           const fork = add("fork", "+", index)

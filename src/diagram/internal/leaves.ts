@@ -3,8 +3,18 @@
  */
 import type { NodeDefinition } from "../../Saga.ts"
 
-/** A step, check, pivot, retriable or sleep. */
-export type Leaf = Extract<NodeDefinition, { readonly kind: "step" | "check" | "pivot" | "retriable" | "sleep" }>
+/** The kinds of nodes that only wait: there is nothing of them to undo. */
+export type WaitKind = "sleep" | "awaitEvent" | "awaitFirst"
+
+/** A step, check, pivot, retriable, a published event, or a wait. */
+export type Leaf = Extract<
+  NodeDefinition,
+  { readonly kind: "step" | "check" | "pivot" | "retriable" | "publish" | WaitKind }
+>
+
+/** Whether a node only waits. */
+export const waits = (kind: NodeDefinition["kind"]): kind is WaitKind =>
+  kind === "sleep" || kind === "awaitEvent" || kind === "awaitFirst"
 
 const leavesOf = (node: NodeDefinition): ReadonlyArray<Leaf> => {
   switch (node.kind) {

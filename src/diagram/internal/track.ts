@@ -33,7 +33,7 @@ export interface Stretch {
 }
 
 export interface Track {
-  readonly kind: "action" | "compensation" | "sleep" | "decision"
+  readonly kind: "action" | "compensation" | "sleep" | "wait" | "decision"
   readonly path: StepPath
   readonly stretches: ReadonlyArray<Stretch>
   /** Where it ended on the axis; the end of the facts when it has not. */
@@ -115,7 +115,7 @@ class Growing {
     this.kind = kind
     this.path = path
     this.begun = begun
-    this.stretches = [{ from: begun.at, waits: kind === "sleep" }]
+    this.stretches = [{ from: begun.at, waits: kind === "sleep" || kind === "wait" }]
   }
 
   end(ended: Moment, ending: Ending, attempts = 1): void {
@@ -195,6 +195,18 @@ class Tracks {
       case "TimerSet":
         this.begin("sleep", fact.path, moment)
         break
+      case "EventAwaited":
+        this.begin("wait", fact.path, moment)
+        break
+      case "EventPublished":
+        decided(fact.path, `published ${fact.type}`)
+        break
+      case "EventReceived":
+        end(fact.path, { _tag: "Succeeded" })
+        break
+      case "EventTimedOut":
+        end(fact.path, { _tag: "Decided", decision: "no event in time" })
+        break
       case "StepAttemptFailed":
       case "CompensationAttemptFailed": {
         const { at } = moment
@@ -260,10 +272,10 @@ class Tracks {
     }
   }
 
-  /** No fact tells of a sleep that was cut. */
+  /** No fact tells of a wait that was cut. */
   cut(prefix: string, moment: Moment): void {
     for (const track of this.all) {
-      const open = track.kind === "sleep" && track.ended === undefined
+      const open = (track.kind === "sleep" || track.kind === "wait") && track.ended === undefined
       if (open && track.path.startsWith(prefix)) track.end(moment, { _tag: "Cut" })
     }
   }

@@ -57,7 +57,13 @@ export const noteOf = (track: Track): string => {
   const { ending } = track
   switch (ending._tag) {
     case "Running":
-      return track.kind === "sleep" ? "sleeping" : track.stretches.at(-1)!.waits ? "waits to try again" : "running"
+      return track.kind === "sleep"
+        ? "sleeping"
+        : track.kind === "wait"
+        ? "waits for an event"
+        : track.stretches.at(-1)!.waits
+        ? "waits to try again"
+        : "running"
     case "Succeeded":
       return ending.keptFrom === undefined ? attemptsOf(track).join("") : `kept from ${visible(ending.keptFrom)}`
     case "ByHand":

@@ -8,12 +8,15 @@ import * as Option from "effect/Option"
 import { hasProperty } from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import type { Envelope } from "../../DomainEvent.ts"
 import * as ExecutionError from "../../ExecutionError.ts"
+import type { EventRecord, PublishedEvent } from "../../Journal.ts"
 import * as SagaError from "../../SagaError.ts"
 import type { By } from "../../SagaEvent.ts"
 import { SagaEvent } from "../../SagaEvent.ts"
 import type { SagaDefinition } from "../../SagaValue.ts"
 import type { StepPath } from "../../StepPath.ts"
+import type { Letter } from "../mail.ts"
 import type { Schemas } from "./schemas.ts"
 
 /** The longest text of one value, in characters of JSON. */
@@ -75,6 +78,7 @@ export const roundTrip = (schema: Schema.Top, value: unknown): Admitted => {
 const own: Readonly<Record<string, new(fields: never) => { readonly _tag: string }>> = {
   StepTimedOut: SagaError.StepTimedOut,
   SagaTimedOut: SagaError.SagaTimedOut,
+  EventTimedOut: SagaError.EventTimedOut,
   CompensationTimedOut: SagaError.CompensationTimedOut,
   PayloadInvalid: SagaError.PayloadInvalid,
   DuplicateItemKey: SagaError.DuplicateItemKey,
@@ -254,6 +258,53 @@ const decodeBy = Schema.decodeUnknownExit(
 /** The definition that an engine has kept. Nobody else writes there. */
 export const readDefinition = (text: string): SagaDefinition => JSON.parse(text) as SagaDefinition
 
+/** What a store holds of an event besides its type and its key, its payload as it is encoded. */
+export type StoredEvent = Omit<Envelope, "id" | "type" | "key">
+
+/** The text of an event, or in words why there is none. */
+export const eventText = (schema: Schema.Top, envelope: Envelope): Result.Result<string, string> =>
+  Result.map(roundTrip(schema, envelope.payload), ({ text }) => {
+    const { causationId, correlationId, occurredAtMillis } = envelope
+    const event: StoredEvent = { occurredAtMillis, correlationId, causationId, payload: JSON.parse(text) }
+    return JSON.stringify(event)
+  })
+
+/** The event that a text holds, or in words why it holds none. */
+const readEvent = (text: string): Result.Result<StoredEvent, string> => {
+  try {
+    const json: unknown = JSON.parse(text)
+    const closed = unopened(json)
+    if (closed !== undefined) return Result.fail(closed)
+    const event = storedEvents(json)
+    return Exit.isSuccess(event) ? Result.succeed(event.value) : Result.fail(issueOf(event.cause))
+  } catch (problem) {
+    return Result.fail(String(problem))
+  }
+}
+
+const storedEvents = Schema.decodeUnknownExit(
+  Schema.Struct({
+    occurredAtMillis: Schema.Number,
+    correlationId: Schema.optionalKey(Schema.String),
+    causationId: Schema.optionalKey(Schema.String),
+    payload: Schema.Unknown
+  })
+)
+
+/** An event that is kept, as one of a kind; in words why it is none. */
+export const envelopeIn = (
+  schema: Schema.Top | undefined,
+  { data, id, key, type }: EventRecord
+): Result.Result<Envelope, string> => {
+  if (schema === undefined) return Result.fail("it is of no type that is read here")
+  const read = readEvent(data)
+  if (Result.isFailure(read)) return Result.fail(`it cannot be read: ${read.failure}`)
+  const decoded = coderOf(schema).decode(read.success.payload)
+  return Exit.isSuccess(decoded)
+    ? Result.succeed({ ...read.success, id, type, key, payload: decoded.value })
+    : Result.fail(`what it says cannot be read: ${issueOf(decoded.cause)}`)
+}
+
 /** Whether two values are the same to a schema. */
 export const equivalent = (schema: Schema.Top, a: unknown, b: unknown): boolean => coderOf(schema).equivalent(a, b)
 
@@ -288,6 +339,11 @@ export class Codec {
       }
       case "NestedStarted": {
         const schema = this.#schemas.nested(event.path) ?? Schema.Unknown
+        return JSON.stringify({ ...event, payload: this.#write(schema, event.payload) })
+      }
+      case "EventPublished":
+      case "EventReceived": {
+        const schema = this.#schemas.event(event.path, event.type) ?? Schema.Unknown
         return JSON.stringify({ ...event, payload: this.#write(schema, event.payload) })
       }
       case "SagaSucceeded":
@@ -326,6 +382,24 @@ export class Codec {
       const issue = problem instanceof Undecodable ? problem.what : String(problem)
       return Result.fail(`${what} cannot be read by ${this.#reader}: ${issue}`)
     }
+  }
+
+  /** An event that is kept, as one that is awaited at a path; in words why it is none. */
+  letter(path: StepPath, event: EventRecord): Result.Result<Letter, string> {
+    return Result.map(envelopeIn(this.#schemas.event(path, event.type), event), ({ id, key, payload, type }) => ({
+      id,
+      type,
+      key,
+      payload
+    }))
+  }
+
+  /** An event that an execution publishes, as it is kept. */
+  published(event: Extract<SagaEvent, { readonly _tag: "EventPublished" }>, executionId: string): PublishedEvent {
+    const { atMillis: occurredAtMillis, eventId: id, key, path, type } = event
+    const payload = this.#write(this.#schemas.event(path, type) ?? Schema.Unknown, event.payload)
+    const stored: StoredEvent = { occurredAtMillis, correlationId: executionId, causationId: id, payload }
+    return { executionId, id, type, key, data: JSON.stringify(stored), keptAtMillis: occurredAtMillis }
   }
 
   /** The result of a step that a person gives in its encoded form, or in words why it is none. */
@@ -370,6 +444,11 @@ export class Codec {
         const schema = this.#schemas.nested(event.path)
         return schema === undefined ? event : { ...event, payload: this.#decode(schema, event.payload) }
       }
+      case "EventPublished":
+      case "EventReceived": {
+        const schema = this.#schemas.event(event.path, event.type)
+        return schema === undefined ? event : { ...event, payload: this.#decode(schema, event.payload) }
+      }
       case "SagaSucceeded":
         return { ...event, result: this.#decode(this.#schemas.output, event.result) }
       case "StepAttemptFailed":
@@ -394,6 +473,9 @@ export class Codec {
         return this.#schemas.item(event.path) === undefined
       case "NestedStarted":
         return this.#schemas.nested(event.path) === undefined
+      case "EventPublished":
+      case "EventReceived":
+        return this.#schemas.event(event.path, event.type) === undefined
       case "StepAttemptFailed":
       case "StepFailed":
       case "StepUncertain":

@@ -8,11 +8,14 @@ import * as Latch from "effect/Latch"
 import type {
   Batch,
   BatchRefused,
+  EndedWait,
   FactRecord,
   Journal,
   Lease,
+  PublishedEvent,
   StartRecord,
   UpdateRecord,
+  WaitRecord,
   Written
 } from "../../Journal.ts"
 import { onClock } from "../wait.ts"
@@ -34,6 +37,9 @@ export interface Entry {
   readonly facts: ReadonlyArray<FactRecord>
   readonly update?: UpdateRecord | undefined
   readonly signals?: ReadonlyArray<number> | undefined
+  readonly waits?: ReadonlyArray<WaitRecord> | undefined
+  readonly ended?: ReadonlyArray<EndedWait> | undefined
+  readonly published?: ReadonlyArray<PublishedEvent> | undefined
   /** Whether it counts no more: an entry before it has found that somebody else has the execution. */
   readonly isStale?: () => boolean
   readonly settled: (fate: Fate) => void
@@ -151,12 +157,18 @@ export class Committer {
   }
 
   #batchOf(entries: ReadonlyArray<Entry>): Batch {
+    const waits = entries.flatMap(({ waits }) => waits ?? [])
+    const ended = entries.flatMap(({ ended }) => ended ?? [])
+    const published = entries.flatMap(({ published }) => published ?? [])
     return {
       id: this.#nextId++,
       starts: entries.flatMap(({ start }) => start === undefined ? [] : [start]),
       facts: entries.flatMap(({ facts }) => facts),
       updates: entries.flatMap(({ update }) => update === undefined ? [] : [update]),
-      signals: entries.flatMap(({ signals }) => signals ?? [])
+      signals: entries.flatMap(({ signals }) => signals ?? []),
+      ...waits.length === 0 ? {} : { waits },
+      ...ended.length === 0 ? {} : { ended },
+      ...published.length === 0 ? {} : { published }
     }
   }
 

@@ -31,9 +31,13 @@ import type { SagaTree } from "../tree.ts"
 import { onClock } from "../wait.ts"
 import { reasonOf } from "./advice.ts"
 import { Alarm } from "./alarm.ts"
+import { acquire, untilAnswered } from "./asking.ts"
 import type { Fate } from "./committer.ts"
 import { Committer } from "./committer.ts"
+import type { Keeping } from "./intake.ts"
+import { Intake } from "./intake.ts"
 import { problemOf } from "./journalRecorder.ts"
+import { Letters } from "./letters.ts"
 import { isUntouched, startOf, watchingOf } from "./observed.ts"
 import { runnerOf } from "./reading.ts"
 import type { Registered } from "./registry.ts"
@@ -46,7 +50,7 @@ import { sealedWith } from "./sealed.ts"
 import { Watches } from "./watches.ts"
 
 /** How an engine behaves, times in milliseconds. */
-export interface Settings {
+export interface Settings extends Keeping {
   readonly name: string
   readonly leaseMillis: number
   readonly pollMillis: number
@@ -87,6 +91,8 @@ export class Engine {
   readonly residents = new Map<string, Resident>()
   readonly committer: Committer
   readonly registry: Registry
+  readonly letters: Letters
+  readonly intake: Intake
   /** The clock of the outside world: leases and looking what others wrote go by it, whatever the clock of the sagas is. */
   readonly live: Clock.Clock = Clock.Clock.defaultValue()
   readonly #alarm: Alarm
@@ -111,6 +117,8 @@ export class Engine {
     this.#leaseScope = leaseScope
     this.registry = new Registry(this.journal, cipher !== undefined)
     this.committer = new Committer(this.journal, lease, this.live, (lost) => this.#renewed(lost))
+    this.letters = new Letters(this.journal.events.read, (ask) => this.patiently(ask))
+    this.intake = new Intake(this.journal.events, settings, () => this.announce)
     this.#alarm = new Alarm(settings.onStuck, (executionId) => this.patiently(this.journal.find(executionId)))
   }
 
@@ -132,6 +140,9 @@ export class Engine {
       yield* engine.patiently(journal.takeOver(lease))
       const keeping = yield* start([
         engine.committer.run,
+        engine.letters.run,
+        engine.intake.run,
+        engine.intake.forgetting,
         engine.#alarm.run,
         ...journal.shared ? [engine.#heartbeat] : []
       ])
@@ -259,9 +270,14 @@ export class Engine {
     })
   }
 
-  #admit(entrance: Omit<Entrance, "committer" | "departed" | "evictAfterMillis">): Effect.Effect<Resident> {
+  #admit(
+    entrance: Omit<Entrance, "committer" | "letters" | "published" | "departed" | "evictAfterMillis">
+  ): Effect.Effect<Resident> {
     const { committer, settings: { evictAfterMillis } } = this
-    const resident = new Resident({ ...entrance, committer, evictAfterMillis, departed: this.#departed })
+    const { letters } = this
+    const published = () => this.intake.poke()
+    const its = { committer, letters, published, evictAfterMillis, departed: this.#departed }
+    const resident = new Resident({ ...entrance, ...its })
     this.residents.set(resident.executionId, resident)
     return Effect.as(resident.run, resident)
   }
@@ -505,14 +521,48 @@ export class Engine {
   }
   #looks = 0
 
+  /** Who reads events is told that there are new ones. */
+  readonly news = new Set<Latch.Latch>()
+
+  /** Wakes who awaits events that are kept, and hands on what was said to those that run here. */
+  get announce(): Effect.Effect<void, JournalUnavailable> {
+    return Effect.gen({ self: this }, function*() {
+      for (const latch of this.news) latch.openUnsafe()
+      if (!(yield* this.#wake)) return
+      this.poke()
+      yield* this.#hear
+    })
+  }
+
+  /** Says whether there was somebody to wake. What is being written just now is left for the next look. */
+  get #wake(): Effect.Effect<boolean, JournalUnavailable> {
+    return Effect.gen({ self: this }, function*() {
+      let woken = false
+      while ((yield* this.journal.events.wake) > 0) woken = true
+      return woken
+    })
+  }
+
+  /** Hands on what was said to those that run here. Those that have mail read it. */
+  get #hear(): Effect.Effect<void, JournalUnavailable> {
+    return Effect.gen({ self: this }, function*() {
+      if (this.residents.size === 0) return
+      for (const signal of yield* this.journal.signals(this.#lease)) {
+        const resident = this.residents.get(signal.executionId)
+        if (resident?.signal([signal]) !== true) continue
+        resident.mailbox.hear()
+        yield* Effect.forkDetach(resident.look)
+      }
+    })
+  }
+
   get #look(): Effect.Effect<void, JournalUnavailable> {
     return Effect.gen({ self: this }, function*() {
       const { journal } = this
       yield* journal.takeOver(this.#lease)
+      yield* this.#wake
+      yield* this.#hear
       if (this.residents.size > 0) {
-        for (const signal of yield* journal.signals(this.#lease)) {
-          this.residents.get(signal.executionId)?.signal([signal])
-        }
         if (this.#looks++ % looksForAbandoned === 0) yield* this.#letGo
       }
       const waited = this.watches.executionIds.filter((executionId) => !this.residents.has(executionId))
@@ -531,26 +581,3 @@ const seenOf = ({ clean, signalCount, signals }: Claimed): Pick<UpdateRecord, "c
   clean,
   signals: signalCount - signals.length
 })
-
-/** Takes a lease, however long the store is out of reach. A store that serves one engine, and serves one, is an error. */
-const acquire = (
-  journal: Journal,
-  settings: Settings,
-  live: Clock.Clock,
-  scope: Scope.Scope
-): Effect.Effect<Lease, JournalLocked> => untilAnswered(Scope.provide(journal.acquire(settings), scope), live, 100)
-
-/** Asks a store again and again while it is out of reach. */
-const untilAnswered = <A, E = never>(
-  ask: Effect.Effect<A, E | JournalUnavailable>,
-  live: Clock.Clock,
-  pauseMillis: number
-): Effect.Effect<A, E> =>
-  Effect.catch(
-    ask,
-    (error) =>
-      !(error instanceof JournalUnavailable) ? Effect.fail(error) : Effect.logWarning(error.message).pipe(
-        Effect.andThen(onClock(live, Effect.sleep(pauseMillis))),
-        Effect.andThen(Effect.suspend(() => untilAnswered<A, E>(ask, live, Math.min(pauseMillis * 2, 1_000))))
-      )
-  )

@@ -26,6 +26,7 @@ import type {
   Written
 } from "../../Journal.ts"
 import { DueQueue } from "./dueQueue.ts"
+import { MemoryEvents } from "./memoryEvents.ts"
 import { pageOf } from "./memoryList.ts"
 import { isFinal, isLive } from "./states.ts"
 
@@ -71,6 +72,17 @@ export const makeMemory = (): Journal => {
     remove: (executionIds) => Effect.sync(() => executionIds.filter((executionId) => store.remove(executionId))),
     inspect: ({ longerThan }) => Effect.map(Clock.currentTimeMillis, (now) => store.inspect(now, longerThan)),
     send: (signal) => Effect.sync(() => store.send(signal.executionId, signal.kind, signal.data)),
+    events: {
+      keep: (events, keptAtMillis) => Effect.sync(() => store.events.keep(events, keptAtMillis)),
+      wake: Effect.sync(() => store.wake()),
+      read: (requests, limit) => Effect.sync(() => requests.map((request) => store.events.read(request, limit))),
+      position: (subscription, types) => Effect.sync(() => store.events.position(subscription, types)),
+      log: ({ after, limit, types }) => Effect.sync(() => store.events.log(types, after, limit)),
+      advance: (subscription, from, to) => Effect.sync(() => store.events.advance(subscription, from, to)),
+      bury: (event, reason, atMillis) => Effect.sync(() => store.events.bury(event, reason, atMillis)),
+      forget: (options) => Effect.map(Clock.currentTimeMillis, (now) => store.events.forget(options, now)),
+      deadLetters: ({ after, limit }) => Effect.sync(() => store.events.deadLetters(after, limit))
+    },
     signals: (lease) => Effect.sync(() => store.signals(lease)),
     define: ({ data, hash }) =>
       Effect.sync(() => {
@@ -138,6 +150,7 @@ const toRecord = (row: Row): ExecutionRecord => ({
 class Store {
   readonly executions = new Map<string, Row>()
   readonly definitions = new Map<string, string>()
+  readonly events = new MemoryEvents()
   readonly #leases = new Map<number, Holder>()
   readonly #kinds = new Map<string, Kind>()
   /** The execution of each signal that is not answered. */
@@ -217,6 +230,11 @@ class Store {
       this.#signals.delete(id)
       row.signals = row.signals.filter((signal) => signal.id !== id)
     }
+    for (const wait of batch.waits ?? []) if (!missing.has(wait.executionId)) this.events.open(wait)
+    for (const event of batch.published ?? []) {
+      if (!missing.has(event.executionId)) this.events.keep([event], event.keptAtMillis)
+    }
+    for (const ended of batch.ended ?? []) if (!missing.has(ended.executionId)) this.events.end(ended)
     const written: Written = missing.size === 0 ? committed : { _tag: "Committed", missing: [...missing] }
     holder.answers.set(batch.id, written)
     if (holder.answers.size > remembered) {
@@ -292,6 +310,7 @@ class Store {
     const row = this.executions.get(executionId)
     if (row === undefined || !isFinal(row.state)) return false
     for (const { id } of row.signals) this.#signals.delete(id)
+    this.events.remove(executionId)
     return this.executions.delete(executionId)
   }
 
@@ -330,6 +349,10 @@ class Store {
       this.#place(row)
     }
     return true
+  }
+
+  wake(): number {
+    return this.events.wake((executionId) => void this.send(executionId, "event", ""))
   }
 
   signals(lease: Lease): ReadonlyArray<SignalRecord> {

@@ -8,7 +8,15 @@ import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import { NotRecordable } from "../../ExecutionError.ts"
-import type { ExecutionState, FactRecord, StartRecord, UpdateRecord } from "../../Journal.ts"
+import type {
+  EndedWait,
+  ExecutionState,
+  FactRecord,
+  PublishedEvent,
+  StartRecord,
+  UpdateRecord,
+  WaitRecord
+} from "../../Journal.ts"
 import type { SagaEvent } from "../../SagaEvent.ts"
 import type { Recorder } from "../execution.ts"
 import type { Telling } from "../recorder.ts"
@@ -21,6 +29,7 @@ import type { Committer, Fate } from "./committer.ts"
 const telling: ReadonlySet<SagaEvent["_tag"]> = new Set<SagaEvent["_tag"]>([
   "StepFailed",
   "StepUncertain",
+  "EventTimedOut",
   "LimitPassed",
   "FellBack",
   "UnwindStarted",
@@ -68,6 +77,7 @@ export class JournalRecorder implements Recorder {
   readonly #clock: Clock.Clock
   readonly #observers: Telling | undefined
   readonly #onFate: (fate: Fate) => void
+  readonly #onPublished: () => void
   /** Whether its end is recorded, committed or not: nothing comes after it. */
   ended = false
   #sequence: number
@@ -75,6 +85,13 @@ export class JournalRecorder implements Recorder {
   #facts: Array<FactRecord> = []
   #told: Array<SagaEvent> = []
   #signals: Array<number> = []
+  #waits: Array<WaitRecord> = []
+  #endedWaits: Array<EndedWait> = []
+  #published: Array<PublishedEvent> = []
+  /** The waits that are on record and go on. */
+  readonly #open: Set<string>
+  /** The numbers of events that were offered to them. */
+  readonly #numbers = new Map<string, number>()
   #update: UpdateRecord | undefined
   #warnings: Array<string> | undefined
   #atMillis = 0
@@ -95,8 +112,12 @@ export class JournalRecorder implements Recorder {
     /** What is on record, as it counts, and how many facts that are. */
     readonly facts: ReadonlyArray<SagaEvent>
     readonly count: number
+    /** The paths of the waits that are on record and go on. */
+    readonly waiting: Iterable<string>
     /** Told what became of each entry, before the run goes on. */
     readonly onFate: (fate: Fate) => void
+    /** Told when events are kept that it has published. */
+    readonly onPublished: () => void
   }) {
     this.executionId = options.executionId
     this.#codec = options.codec
@@ -105,8 +126,10 @@ export class JournalRecorder implements Recorder {
     this.#clock = options.clock
     this.#observers = options.observers
     this.#onFate = options.onFate
+    this.#onPublished = options.onPublished
     this.#start = options.start
     this.#sequence = options.count
+    this.#open = new Set(options.waiting)
     this.ending = options.facts.filter((fact) => telling.has(fact._tag))
     this.inSpan = options.observers?.inSpan
   }
@@ -143,6 +166,17 @@ export class JournalRecorder implements Recorder {
     if (this.#observers !== undefined) this.#told.push(event)
     this.#flushSoon()
     switch (event._tag) {
+      case "EventAwaited":
+        this.#open.add(event.path)
+        for (const { key, type } of event.events) this.#waits.push({ executionId, path: event.path, type, key })
+        return
+      case "EventReceived":
+        return this.#endWait(event.path, this.#numbers.get(event.eventId) ?? null)
+      case "EventTimedOut":
+        return this.#endWait(event.path, null)
+      case "EventPublished":
+        this.#published.push(this.#codec.published(event, executionId))
+        return
       case "SagaSucceeded":
         return this.become("Succeeded", null)
       case "SagaCompensated":
@@ -151,8 +185,21 @@ export class JournalRecorder implements Recorder {
         return this.become("Stuck", problemOf(event, this.ending))
       case "UnwindStarted":
         if (event.scope === "") this.#update = this.#updateTo("Compensating", { released: false })
+        for (const path of Array.from(this.#open)) {
+          if (event.scope === "" || path.startsWith(`${event.scope}/first/`)) this.#endWait(path, null)
+        }
         return
     }
+  }
+
+  /** The number of an event that is about to be offered to a wait. */
+  offering(eventId: string, sequence: number): void {
+    this.#numbers.set(eventId, sequence)
+  }
+
+  #endWait(path: string, received: number | null): void {
+    this.#open.delete(path)
+    this.#endedWaits.push({ executionId: this.executionId, path, received })
   }
 
   /** Nearly always the next step hands over what is recorded. What ends beside others that go on does not wait for them. */
@@ -169,6 +216,7 @@ export class JournalRecorder implements Recorder {
   /** The execution ends, or is parked for a person: with the next entry nobody owns it any more. */
   become(state: ExecutionState, problem: string | null): void {
     this.ended = true
+    for (const path of Array.from(this.#open)) this.#endWait(path, null)
     this.#update = this.#updateTo(state, { released: true, clean: true, problem })
   }
 
@@ -233,6 +281,7 @@ export class JournalRecorder implements Recorder {
   /** Hands over what was recorded. `done` is called when that has its fate, whatever it is. */
   flush(done: () => void): void {
     const told = this.#told
+    const publishes = this.#published.length > 0
     const waiting = [done]
     const entry = {
       executionId: this.executionId,
@@ -240,6 +289,9 @@ export class JournalRecorder implements Recorder {
       facts: this.#facts,
       update: this.#update,
       signals: this.#signals,
+      waits: this.#waits,
+      ended: this.#endedWaits,
+      published: this.#published,
       isStale: () => this.#lost,
       settled: (fate: Fate) => {
         this.#pending--
@@ -247,6 +299,7 @@ export class JournalRecorder implements Recorder {
           this.#lost = true
           this.#residence.gone.stop()
         } else for (const event of told) this.#observers!.record(event)
+        if (publishes && fate._tag === "Written") this.#onPublished()
         this.#onFate(fate)
         for (const resume of waiting) resume()
       }
@@ -257,6 +310,9 @@ export class JournalRecorder implements Recorder {
     this.#told = []
     this.#update = undefined
     this.#signals = []
+    this.#waits = []
+    this.#endedWaits = []
+    this.#published = []
     this.#pending++
     this.#committer.add(entry)
   }

@@ -156,7 +156,8 @@ const schemasThen = (
     success: (path) => at(path)?.success ?? today.success(rename(path)),
     error: (path) => at(path)?.error ?? today.error(rename(path)),
     item: (path) => at(path)?.item ?? today.item(rename(path)),
-    nested: (path) => at(path)?.payload ?? today.nested(rename(path))
+    nested: (path) => at(path)?.payload ?? today.nested(rename(path)),
+    event: (path, type) => today.event(rename(path), type)
   }
 }
 

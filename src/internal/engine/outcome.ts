@@ -6,7 +6,7 @@ import type { Failure, UncertainStep } from "../../SagaError.ts"
 import { SagaTimedOut } from "../../SagaError.ts"
 import type { SagaEvent } from "../../SagaEvent.ts"
 import type { Outcome } from "../../SagaRun.ts"
-import { limitedAt } from "../history.ts"
+import { limitedAt, timedOut } from "../history.ts"
 
 /** The end of an execution that nothing can change any more. */
 export type Ending = Exclude<Outcome<unknown, unknown>, { readonly _tag: "Stuck" }>
@@ -26,6 +26,9 @@ export const endingOf = (executionId: string, facts: ReadonlyArray<SagaEvent>): 
     switch (fact._tag) {
       case "StepFailed":
         failures.push(fact)
+        break
+      case "EventTimedOut":
+        if (fact.failed) failures.push(timedOut(fact))
         break
       case "LimitPassed":
         failures.push({

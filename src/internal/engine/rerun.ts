@@ -128,7 +128,11 @@ const forward: ReadonlySet<SagaEvent["_tag"]> = new Set<SagaEvent["_tag"]>([
   "ItemsListed",
   "NestedStarted",
   "TimerSet",
-  "TimerFired"
+  "TimerFired",
+  "EventAwaited",
+  "EventReceived",
+  "EventPublished",
+  "EventTimedOut"
 ])
 
 const isWithin = (fact: SagaEvent, node: Node): boolean => {

@@ -20,6 +20,8 @@ import { adviceOf } from "./advice.ts"
 import { readBy } from "./codec.ts"
 import type { Committer, Fate } from "./committer.ts"
 import { JournalRecorder } from "./journalRecorder.ts"
+import type { Letters } from "./letters.ts"
+import { Mailbox } from "./mailbox.ts"
 import { contextOf, watching } from "./observed.ts"
 import type { Ending } from "./outcome.ts"
 import { endingOf } from "./outcome.ts"
@@ -44,6 +46,9 @@ export type Departure =
 export interface Entrance {
   readonly registered: Registered
   readonly committer: Committer
+  readonly letters: Letters
+  /** Told when events are kept that it has published. */
+  readonly published: () => void
   readonly executionId: string
   readonly payload: unknown
   readonly start: StartRecord | undefined
@@ -71,6 +76,7 @@ export class Resident {
   readonly registered: Registered
   readonly payload: unknown
   readonly residence: Residence
+  readonly mailbox: Mailbox
   readonly recorder: JournalRecorder
   readonly observers: Telling | undefined
   /** Ends when its first entry has its fate: from then on it exists, or does not. */
@@ -105,8 +111,18 @@ export class Resident {
       start,
       facts,
       count,
-      onFate: (fate) => this.#judged(fate)
+      waiting: history?.openWaits() ?? [],
+      onFate: (fate) => this.#judged(fate),
+      onPublished: entrance.published
     })
+    this.mailbox = new Mailbox({
+      executionId,
+      letters: entrance.letters,
+      leave: this.residence.leave,
+      decode: (path, event) => registered.codec.letter(path, event),
+      offering: (eventId, sequence) => this.recorder.offering(eventId, sequence)
+    })
+    this.residence.mail = this.mailbox
     this.recorder.seen = entrance.signalCount - entrance.signals.length
     // What comes from the journal is there already.
     if (history !== undefined) Deferred.doneUnsafe(this.entered, Effect.succeed({ _tag: "Written" }))
@@ -160,17 +176,20 @@ export class Resident {
     )
   }
 
-  /** Turns words from outside into facts. */
-  signal(signals: ReadonlyArray<SignalRecord>): void {
+  /** Turns words from outside into facts. Says whether there is mail: an event that one of its waits may want. */
+  signal(signals: ReadonlyArray<SignalRecord>): boolean {
+    let mail = false
     // They stay for the next owner.
-    if (this.residence.leaving) return
+    if (this.residence.leaving) return mail
     for (const signal of signals) {
       if (this.#answered.has(signal.id)) continue
       this.#answered.add(signal.id)
       // A word that this release does not know is taken for one that changes nothing.
+      if (signal.kind === "event") mail = true
       if (signal.kind === "cancel") this.cancel([signal.id], readBy(signal.data), () => {})
       else this.recorder.answer([signal.id])
     }
+    return mail
   }
 
   /**
@@ -197,12 +216,18 @@ export class Resident {
     this.#fiber?.interruptUnsafe()
   }
 
+  /** Looks for mail that was heard of. */
+  get look(): Effect.Effect<void> {
+    return Effect.andThen(this.mailbox.look, this.#rest)
+  }
+
   /** Leaves if nothing is to be done before a while has passed. */
   readonly #rest = Effect.suspend(() => {
     const { recorder, residence } = this
     return Effect.map(recorder.commit() ?? Effect.void, () => {
       const waits = (residence.dueAtMillis ?? 0) - this.registered.clock.currentTimeMillisUnsafe()
-      if (residence.idle && recorder.idle && waits > this.#entrance.evictAfterMillis) residence.leave.stop()
+      const rests = residence.idle && recorder.idle && !this.mailbox.unread
+      if (rests && waits > this.#entrance.evictAfterMillis) residence.leave.stop()
     })
   })
 
@@ -225,6 +250,7 @@ export class Resident {
     return Effect.suspend(() => {
       const { recorder, residence } = this
       if (residence.isGone) return this.#depart({ _tag: "Gone", fate: this.#fate })
+      if (this.mailbox.unread) residence.more = true
       const dueAtMillis = residence.dueAtMillis ?? 0
       const state = execution.root.cause !== undefined
         ? "Compensating"

@@ -5,7 +5,7 @@ import * as Schema from "effect/Schema"
 import type { StepPath } from "../../StepPath.ts"
 import { escape } from "../../StepPath.ts"
 import { nodeAt } from "../paths.ts"
-import type { Node, SagaTree } from "../tree.ts"
+import type { AwaitNode, Node, SagaTree } from "../tree.ts"
 
 /** The schemas by place. Undefined: there is no such place, or it has no such value. */
 export interface Schemas {
@@ -17,6 +17,8 @@ export interface Schemas {
   readonly item: (path: StepPath) => Schema.Top | undefined
   /** Of the payload of a nested saga. */
   readonly nested: (path: StepPath) => Schema.Top | undefined
+  /** Of what an event of a type says that is awaited or published there. */
+  readonly event: (path: StepPath, type: string) => Schema.Top | undefined
 }
 
 /** Those of a saga as it is. */
@@ -34,6 +36,11 @@ export const schemasOf = (tree: SagaTree): Schemas => ({
   nested: (path) => {
     const node = nodeAt(tree, path)
     return node?._tag === "Nested" ? node.saga.definition.payload : undefined
+  },
+  event: (path, type) => {
+    const node = nodeAt(tree, path)
+    if (node?._tag === "Publish") return node.event.type === type ? node.event.payload : undefined
+    return node?._tag === "Await" ? node.events.find((event) => event.type === type)?.payload : undefined
   }
 })
 
@@ -64,6 +71,14 @@ export const resultOf = (tree: SagaTree, prefix: string, before: Before): Schema
     : Schema.encodeKeys(Object.fromEntries(renamed.map(({ name, was }) => [name, was])))(record)
 }
 
+/** The schema of what a wait for events is worth. */
+const receivedOf = ({ committed, events, kind, timeoutMillis }: AwaitNode): Schema.Top => {
+  const limited = committed && timeoutMillis !== undefined
+  if (kind === "awaitEvent") return limited ? Schema.UndefinedOr(events[0]!.payload) : events[0]!.payload
+  const tagged = events.map(({ payload, type }) => Schema.TaggedStruct(type, { value: payload }))
+  return Schema.Union(limited ? [...tagged, Schema.TaggedStruct("TimedOut", {})] : tagged)
+}
+
 interface ResultField {
   readonly name: string
   readonly was: string
@@ -71,7 +86,7 @@ interface ResultField {
 }
 
 const resultsOf = (node: Node, prefix: string, before: Before): ReadonlyArray<ResultField> => {
-  if (node._tag === "Sleep") return []
+  if (node._tag === "Sleep" || node._tag === "Publish") return []
   if (node._tag === "Parallel") {
     return node.branches.flatMap((branch) => branch.nodes.flatMap((inner) => resultsOf(inner, prefix, before)))
   }
@@ -82,6 +97,8 @@ const resultsOf = (node: Node, prefix: string, before: Before): ReadonlyArray<Re
   switch (node._tag) {
     case "Step":
       return field(then?.success ?? node.success ?? Schema.Undefined)
+    case "Await":
+      return field(receivedOf(node))
     case "ForEach":
       return field(Schema.Array(resultOf(node.each, `${path}/*/`, before)))
     case "Choice":

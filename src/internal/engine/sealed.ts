@@ -4,7 +4,7 @@
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import type { FactRecord, Journal, SignalRecord } from "../../Journal.ts"
+import type { EventRecord, FactRecord, Journal, SignalRecord } from "../../Journal.ts"
 import { JournalUnavailable } from "../../Journal.ts"
 import type { JournalCipher } from "../../JournalCipher.ts"
 import { readSealed, writeSealed, writeUnopened } from "./codec.ts"
@@ -22,8 +22,11 @@ export const sealedWith = (cipher: Cipher, journal: Journal): Journal => {
     ...rest,
     write: (lease, batch) =>
       Effect.flatMap(
-        Effect.forEach(batch.facts, (fact) => sealFact(cipher, fact), atOnce),
-        (facts) => journal.write(lease, { ...batch, facts })
+        Effect.all([
+          Effect.forEach(batch.facts, (fact) => sealFact(cipher, fact), atOnce),
+          Effect.forEach(batch.published ?? [], (event) => sealEvent(cipher, event), atOnce)
+        ]),
+        ([facts, published]) => journal.write(lease, { ...batch, facts, published })
       ),
     send: (signal) => Effect.flatMap(seal(cipher, signal, signalOf(signal)), journal.send),
     claim: (lease, options) =>
@@ -35,6 +38,39 @@ export const sealedWith = (cipher: Cipher, journal: Journal): Journal => {
           ), atOnce)),
     facts: (executionId, from) => opened(journal.facts(executionId, from)),
     history: (executionId) => opened(journal.history(executionId)),
+    events: {
+      ...journal.events,
+      keep: (events, keptAtMillis) =>
+        Effect.flatMap(
+          Effect.forEach(events, (event) => sealEvent(cipher, event), atOnce),
+          (events) => journal.events.keep(events, keptAtMillis)
+        ),
+      read: (requests, limit) =>
+        Effect.flatMap(
+          journal.events.read(requests, limit),
+          (pages) =>
+            Effect.forEach(pages, (page) => Effect.forEach(page, (event) => openEvent(cipher, event), atOnce), atOnce)
+        ),
+      log: (options) =>
+        Effect.flatMap(journal.events.log(options), ({ events, upTo }) =>
+          Effect.map(
+            Effect.forEach(events, (event) => openEvent(cipher, event), atOnce),
+            (events) => ({ events, upTo })
+          )),
+      bury: (event, reason, atMillis) =>
+        Effect.flatMap(sealEvent(cipher, event), (event) => journal.events.bury(event, reason, atMillis)),
+      forget: (options) =>
+        Effect.flatMap(journal.events.forget(options), ({ count, dead }) =>
+          Effect.map(
+            Effect.forEach(dead, (letter) => openEvent(cipher, letter), atOnce),
+            (dead) => ({ count, dead })
+          )),
+      deadLetters: (options) =>
+        Effect.flatMap(
+          journal.events.deadLetters(options),
+          (dead) => Effect.forEach(dead, (letter) => openEvent(cipher, letter), atOnce)
+        )
+    },
     signals: (lease) => Effect.flatMap(journal.signals(lease), (signals) => openSignals(cipher, signals))
   }
 }
@@ -52,6 +88,13 @@ export const openFacts = <Fact extends FactRecord>(cipher: Cipher, facts: Readon
 
 const openSignals = (cipher: Cipher, signals: ReadonlyArray<SignalRecord>) =>
   Effect.forEach(signals, (signal) => open(cipher, signal, signalOf(signal)), atOnce)
+
+/** An event has a place of its own, as an execution has. */
+const sealEvent = <A extends EventRecord>(cipher: Cipher, event: A): Effect.Effect<A, JournalUnavailable> =>
+  Effect.map(seal(cipher, { executionId: event.id, data: event.data }, "event"), ({ data }) => ({ ...event, data }))
+
+const openEvent = <A extends EventRecord>(cipher: Cipher, event: A): Effect.Effect<A> =>
+  Effect.map(open(cipher, { executionId: event.id, data: event.data }, "event"), ({ data }) => ({ ...event, data }))
 
 /** Which one of its execution it is: what is sealed as one opens as no other. */
 const factOf = ({ sequence }: FactRecord): string => `fact ${sequence}`

@@ -55,6 +55,10 @@ const valuesAt = (node: Node, prefix: string): ReadonlyArray<Value> => {
       ]
     case "Sleep":
       return []
+    case "Publish":
+      return [{ path, what: `event ${node.event.type}`, schema: node.event.payload }]
+    case "Await":
+      return node.events.map(({ payload, type }) => ({ path, what: `event ${type}`, schema: payload }))
     case "ForEach":
       return [{ path, what: "item", schema: node.item }, ...valuesInside(node.each, path)]
     case "Choice":

@@ -1,7 +1,17 @@
 /**
  * A batch as a database takes it: what belongs into one row is one row, and what depends on something comes after it.
  */
-import type { Batch, ExecutionState, FactRecord, StartRecord, UpdateRecord } from "../../Journal.ts"
+import type {
+  Batch,
+  EndedWait,
+  EventRecord,
+  ExecutionState,
+  FactRecord,
+  PublishedEvent,
+  StartRecord,
+  UpdateRecord,
+  WaitRecord
+} from "../../Journal.ts"
 
 /** The states of an execution that goes on. */
 export const liveStates: ReadonlyArray<ExecutionState> = ["Running", "Waiting", "Compensating"]
@@ -70,6 +80,16 @@ export interface Parts {
   readonly rest: ReadonlyArray<FactRecord>
   readonly updates: ReadonlyArray<ChangedRow>
   readonly signals: ReadonlyArray<number>
+  readonly waits: ReadonlyArray<WaitRecord>
+  readonly ended: ReadonlyArray<EndedWait>
+  readonly receipts: ReadonlyArray<Receipt>
+  readonly published: ReadonlyArray<PublishedEvent>
+}
+
+/** An execution has received an event. */
+export interface Receipt {
+  readonly executionId: string
+  readonly sequence: number
 }
 
 /** Tags as a row holds them; undefined where there are none. */
@@ -131,7 +151,11 @@ export const partsOf = (batch: Batch): Parts => {
     problem: problemOf(update),
     hasFacts: seen.has(update.executionId)
   }))
-  return { starts, tags, first, rest, updates: changes, signals: batch.signals }
+  const { ended = [], published = [], signals, waits = [] } = batch
+  const receipts = ended.flatMap(({ executionId, received }) =>
+    received === null ? [] : [{ executionId, sequence: received }]
+  )
+  return { starts, tags, first, rest, updates: changes, signals, waits, ended, receipts, published }
 }
 
 /** What waited does not any more when it is taken. */
@@ -160,14 +184,34 @@ const problemOf = ({ problem }: UpdateRecord): string | null => problem === null
  */
 const longestData = 4.5 * 1024 * 1024
 
+/** Of how many events who awaits them is woken at once. */
+export const eventsAtOnce = 1_000
+
+/** Why an event is a dead letter that was kept for as long as it should be. */
+export const nobodyReceived = "nobody received it while it was kept"
+
+/** What no database would give back of an event as it was, in words. */
+export const unstorableEvent = (events: ReadonlyArray<EventRecord>): string | undefined => {
+  const event = events.find(({ id, key, type }) => !isStorable(id) || !isStorable(type) || !isStorable(key))
+  if (event !== undefined) {
+    return `The event ${JSON.stringify(event.id)} of the key ${JSON.stringify(event.key)} cannot be stored`
+  }
+  const long = events.find(({ data }) => data.length > longestData)
+  return long && `The event "${long.id}" is longer than ${longestData} characters`
+}
+
 /** What no database would give back as it was, in words. */
-export const unstorableIn = ({ first, rest, starts, tags }: Parts): string | undefined => {
+export const unstorableIn = ({ first, published, rest, starts, tags, waits }: Parts): string | undefined => {
   const start = starts.find(({ executionId }) => !isStorable(executionId))
   if (start !== undefined) return `The execution id ${JSON.stringify(start.executionId)} cannot be stored`
   const tag = tags.find(({ name, value }) => !isStorable(name) || !isStorable(value))
   if (tag !== undefined) {
     return `The tag ${JSON.stringify(tag.name)} of "${tag.executionId}" cannot be stored: ${JSON.stringify(tag.value)}`
   }
+  const wait = waits.find(({ key }) => !isStorable(key))
+  if (wait !== undefined) return `The key ${JSON.stringify(wait.key)} that "${wait.path}" awaits cannot be stored`
+  const event = unstorableEvent(published)
+  if (event !== undefined) return event
   const isTooLong = ({ data }: FactRecord) => data.length > longestData
   const fact = first.find(isTooLong) ?? rest.find(isTooLong)
   return fact && `Fact ${fact.sequence} (${fact.tag}) of "${fact.executionId}" is longer than ${longestData} characters`

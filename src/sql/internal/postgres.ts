@@ -2,6 +2,7 @@
  * The journal on PostgreSQL.
  */
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
@@ -15,14 +16,14 @@ import {
   type Lease,
   type Written
 } from "../../Journal.ts"
-import { isStorable, partsOf, readable, unstorableIn } from "./batch.ts"
+import { eventsAtOnce, isStorable, nobodyReceived, partsOf, readable, unstorableEvent, unstorableIn } from "./batch.ts"
 import { type Database, liveClock, refusedOr, type Row } from "./database.ts"
 import { foundSchema } from "./migrations.ts"
 import { type LeaseLock, takeLock } from "./postgresLock.ts"
 import { postgresGroups, postgresReadStatements } from "./postgresReads.ts"
 import { postgresStatements, type Variant } from "./postgresStatements.ts"
 import { makeReads } from "./reads.ts"
-import { toClaimed, toExecution, toFact, toSignal } from "./rows.ts"
+import { logOf, pagesOf, toClaimed, toDeadLetter, toExecution, toFact, toSignal } from "./rows.ts"
 
 /** How many executions are given back at once. */
 const page = 500
@@ -95,14 +96,18 @@ export const makePostgres = Effect.fnUntraced(function*(database: Database, pref
     const parts = partsOf(batch)
     const refusal = unstorableIn(parts)
     if (refusal !== undefined) return yield* new BatchRefused({ cause: new Error(refusal) })
-    const { first, rest, signals, starts, tags, updates } = parts
+    const { ended, first, published, receipts, rest, signals, starts, tags, updates, waits } = parts
     const has: Variant = {
       starts: starts.length > 0,
       tags: tags.length > 0,
       first: first.length > 0,
       rest: rest.length > 0,
       updates: updates.length > 0,
-      signals: signals.length > 0
+      signals: signals.length > 0,
+      waits: waits.length > 0,
+      ended: ended.length > 0,
+      receipts: receipts.length > 0,
+      published: published.length > 0
     }
     const key = Object.values(has).join()
     let text = variants.get(key)
@@ -118,6 +123,16 @@ export const makePostgres = Effect.fnUntraced(function*(database: Database, pref
     if (has.rest) params.push(...columns(rest))
     if (has.updates) params.push(JSON.stringify(updates))
     if (has.signals) params.push(arrayOf(signals))
+    if (has.ended) params.push(column(ended, "executionId"), column(ended, "path"))
+    if (has.receipts) params.push(arrayOf(column(receipts, "sequence")), column(receipts, "executionId"))
+    if (has.waits) {
+      params.push(column(waits, "executionId"), column(waits, "path"), column(waits, "type"), column(waits, "key"))
+    }
+    if (has.published) {
+      params.push(column(published, "executionId"), column(published, "id"), column(published, "type"))
+      params.push(column(published, "key"), column(published, "data"))
+      params.push(arrayOf(published.map(({ keptAtMillis }) => Math.trunc(keptAtMillis))))
+    }
     const writing = database.sql.unsafe<Row>(`${text}\n-- ${generation()}`, params)
     const [row] = yield* Effect.mapError(database.run("write", writing), refusedOr)
     if (row?.["lease"] !== 1) {
@@ -228,6 +243,52 @@ export const makePostgres = Effect.fnUntraced(function*(database: Database, pref
         ask("send", statements.send, [executionId, kind, data]),
         (rows) => rows.length === 1
       ),
+    events: {
+      keep: Effect.fnUntraced(function*(events, keptAtMillis) {
+        const refusal = unstorableEvent(events)
+        if (refusal !== undefined) return yield* new BatchRefused({ cause: new Error(refusal) })
+        const columns = [column(events, "id"), column(events, "type"), column(events, "key"), column(events, "data")]
+        const rows = yield* ask("keep", statements.keep, [...columns, Math.trunc(keptAtMillis)])
+        const kept = new Set(rows.map((row): string => row["id"]))
+        return events.flatMap(({ id }) => kept.delete(id) ? [id] : [])
+      }),
+      wake: Effect.map(ask("wake", statements.wake, [eventsAtOnce]), ([row]): number => row!["count"]),
+      read: (requests, limit) =>
+        Effect.map(
+          ask("read", statements.read, [
+            column(requests, "executionId"),
+            column(requests, "type"),
+            column(requests, "key"),
+            arrayOf(column(requests, "after")),
+            limit
+          ]),
+          (rows) => pagesOf(requests.length, rows)
+        ),
+      position: (subscription, types) =>
+        Effect.andThen(
+          ask("position", statements.subscribe, [subscription, JSON.stringify(types)]),
+          Effect.map(ask("position", statements.position, [subscription]), ([row]): number => row!["position"])
+        ),
+      log: ({ after, limit, types }) =>
+        Effect.map(ask("log", statements.log, [after, types, limit]), (rows) => logOf(rows, after, limit)),
+      advance: (subscription, from, to) =>
+        Effect.map(ask("advance", statements.advance, [subscription, from, to]), (rows) => rows.length === 1),
+      bury: ({ data, id, key, sequence, type }, reason, atMillis) =>
+        Effect.asVoid(
+          ask("bury", statements.bury, [sequence, id, type, key, data, readable(reason), Math.trunc(atMillis)])
+        ),
+      forget: ({ keptBeforeMillis, limit }) =>
+        Effect.flatMap(liveNow, (now) =>
+          Effect.map(
+            ask("forget", statements.forget, [Math.trunc(keptBeforeMillis), limit, nobodyReceived, now]),
+            (rows) => ({
+              count: rows[0]!["count"],
+              dead: rows.filter((row) => row["id"] !== null).map(toDeadLetter)
+            })
+          )),
+      deadLetters: ({ after, limit }) =>
+        Effect.map(ask("deadLetters", statements.deadLetters, [after, limit]), (rows) => rows.map(toDeadLetter))
+    },
     signals: (lease) => Effect.map(ask("signals", statements.signals, [lease.id]), (rows) => rows.map(toSignal)),
     define: ({ data, hash, saga, version }) =>
       Effect.asVoid(ask("define", statements.define, [hash, saga, version, data])),
@@ -239,6 +300,8 @@ export const makePostgres = Effect.fnUntraced(function*(database: Database, pref
   }
   return journal
 })
+
+const liveNow = Effect.map(Clock.currentTimeMillis, Math.trunc)
 
 const column = <A, K extends keyof A>(records: ReadonlyArray<A>, name: K): Array<A[K]> =>
   records.map((record) => record[name])

@@ -32,11 +32,28 @@ export const postgresStatements = (prefix: string) => {
   const signals = `${prefix}signals`
   const tags = `${prefix}tags`
   const definitions = `${prefix}definitions`
+  const events = `${prefix}events`
+  const waits = `${prefix}waits`
+  const receipts = `${prefix}receipts`
+  const deadLetters = `${prefix}dead_letters`
+  const subscriptions = `${prefix}subscriptions`
 
   /** The lease, held until the statement is over. Without a row nothing else happens. */
   const holding = `lease AS MATERIALIZED (
   SELECT id FROM ${leases} WHERE id = $1::bigint AND epoch = $2::bigint AND NOT ended FOR SHARE
 )`
+
+  /**
+   * Who keeps events does so one after the other until it is committed: then the order of their numbers is the order in which
+   * they can be seen, and who has read up to a number has missed none.
+   */
+  const turn = `SELECT pg_advisory_xact_lock(hashtextextended('${events}'::regclass::oid || '/keep', 0))`
+
+  /** The same lease, held by who has the turn: whatever depends on it comes after that. */
+  const holdingInTurn = holding.replace(`FROM ${leases}`, `FROM turn, ${leases}`).replace(
+    "FOR SHARE",
+    `FOR SHARE OF ${leases}`
+  )
 
   /** The advisory lock that the holder of a lease keeps. */
   const lockOf = (id: string) => `hashtextextended('${leases}'::regclass::oid || '/' || ${id}, 0)`
@@ -100,7 +117,7 @@ END`,
       let parameters = 3
       const next = () => `$${++parameters}`
       const columns = () => `unnest(${next()}::text[], ${next()}::int[], ${next()}::text[], ${next()}::text[])`
-      const expressions = [holding]
+      const expressions = has.published ? [`turn AS MATERIALIZED (${turn})`, holdingInTurn] : [holding]
       if (has.starts) {
         expressions.push(`started AS (
   INSERT INTO ${executions} (execution_id, saga, version, definition, state, due_at_millis, owner, clean,
@@ -167,6 +184,45 @@ END`,
           : ""
         expressions.push(`answered AS (
   DELETE FROM ${signals} g USING lease WHERE g.id = ANY (${next()}::bigint[])${written}
+)`)
+      }
+      const isWritten = (row: string) =>
+        has.first
+          ? `(${row}.execution_id IN (SELECT execution_id FROM first) OR NOT ${row}.execution_id = ANY (${firstIds}))`
+          : "true"
+      if (has.ended) {
+        expressions.push(`ended AS (
+  DELETE FROM ${waits} w USING lease, unnest(${next()}::text[], ${next()}::text[]) AS e(execution_id, path)
+  WHERE w.execution_id = e.execution_id AND w.path = e.path AND ${isWritten("e")}
+)`)
+      }
+      if (has.receipts) {
+        expressions.push(`received AS (
+  INSERT INTO ${receipts} (sequence, execution_id)
+  SELECT r.sequence, r.execution_id FROM lease, unnest(${next()}::bigint[], ${next()}::text[]) AS r(sequence, execution_id)
+  WHERE ${isWritten("r")} ON CONFLICT DO NOTHING
+)`)
+      }
+      if (has.waits) {
+        expressions.push(`waiting AS (
+  INSERT INTO ${waits} (execution_id, path, type, key)
+  SELECT w.execution_id, w.path, w.type, w.key
+  FROM lease, unnest(${next()}::text[], ${next()}::text[], ${next()}::text[], ${next()}::text[])
+    AS w(execution_id, path, type, key)
+  WHERE ${isWritten("w")} ON CONFLICT DO NOTHING
+)`)
+      }
+      if (has.published) {
+        expressions.push(`published AS (
+  INSERT INTO ${events} (sequence, id, type, key, data, kept_at_millis)
+  SELECT p.sequence, p.id, p.type, p.key, p.data, p.kept_at_millis FROM (
+    SELECT nextval(pg_get_serial_sequence('${events}', 'sequence')) AS sequence, u.* FROM lease, (
+      SELECT * FROM unnest(${next()}::text[], ${next()}::text[], ${next()}::text[], ${next()}::text[], ${next()}::text[],
+        ${next()}::bigint[]) WITH ORDINALITY AS u(execution_id, id, type, key, data, kept_at_millis, place)
+      ORDER BY place
+    ) u
+  ) p
+  WHERE ${isWritten("p")} ORDER BY p.id ON CONFLICT (id) DO NOTHING
 )`)
       }
       const count = (name: string, isThere: boolean) =>
@@ -239,6 +295,7 @@ WHERE x.execution_id = ANY ($1::text[]) AND NOT x.${isLive}`,
 ),
 facts AS (DELETE FROM ${facts} f USING removed r WHERE f.execution_id = r.execution_id),
 signals AS (DELETE FROM ${signals} g USING removed r WHERE g.execution_id = r.execution_id),
+waits AS (DELETE FROM ${waits} w USING removed r WHERE w.execution_id = r.execution_id),
 tags AS (
   DELETE FROM ${tags} t USING removed r, json_each_text(r.tags::json) w
   WHERE t.name = w.key AND t.value = w.value AND t.started_at_millis = r.started_at_millis
@@ -256,6 +313,94 @@ INSERT INTO ${signals} (execution_id, kind, data, sent_at_millis) SELECT executi
     signals: `SELECT g.id::float8 AS id, g.execution_id, g.kind, g.data
 FROM ${signals} g JOIN ${executions} x ON x.execution_id = g.execution_id
 WHERE x.owner = $1::bigint ORDER BY g.id`,
+
+    keep: `WITH turn AS MATERIALIZED (${turn}),
+given AS MATERIALIZED (
+  SELECT nextval(pg_get_serial_sequence('${events}', 'sequence')) AS sequence, g.* FROM turn, (
+    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
+      WITH ORDINALITY AS u(id, type, key, data, place) ORDER BY place
+  ) g
+)
+INSERT INTO ${events} (sequence, id, type, key, data, kept_at_millis)
+SELECT sequence, id, type, key, data, $5::bigint FROM given ORDER BY id
+ON CONFLICT (id) DO NOTHING RETURNING id`,
+
+    /** Nobody is waited for, so that nobody who writes and waits for this one waits for ever. */
+    wake: `WITH news AS MATERIALIZED (
+  SELECT sequence, type, key FROM ${events} WHERE NOT told ORDER BY sequence LIMIT $1 FOR UPDATE SKIP LOCKED
+),
+waiting AS MATERIALIZED (
+  SELECT n.sequence, w.execution_id FROM news n
+  JOIN ${waits} w ON w.type = n.type AND w.key = n.key
+  JOIN ${executions} x ON x.execution_id = w.execution_id AND x.${isLive}
+),
+free AS MATERIALIZED (
+  SELECT execution_id FROM ${executions} x
+  WHERE execution_id IN (SELECT execution_id FROM waiting) AND ${isLive} FOR UPDATE SKIP LOCKED
+),
+woken AS (
+  UPDATE ${executions} x SET signal_count = signal_count + 1, due_at_millis = 0
+  FROM free WHERE x.execution_id = free.execution_id
+),
+sent AS (
+  INSERT INTO ${signals} (execution_id, kind, data, sent_at_millis) SELECT execution_id, 'event', '', ${now} FROM free
+),
+done AS (
+  UPDATE ${events} e SET told = true FROM news n
+  WHERE e.sequence = n.sequence AND NOT EXISTS (
+    SELECT FROM waiting w WHERE w.sequence = n.sequence AND w.execution_id NOT IN (SELECT execution_id FROM free)
+  )
+  RETURNING 1
+)
+SELECT count(*)::int AS count FROM done`,
+
+    read: `SELECT k.place::int AS place, e.sequence::float8 AS sequence, e.id, e.type, e.key, e.data
+FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[])
+  WITH ORDINALITY AS k(execution_id, type, key, after, place), LATERAL (
+  SELECT e.* FROM ${events} e
+  WHERE e.type = k.type AND e.key = k.key AND e.sequence > k.after AND NOT EXISTS (
+    SELECT FROM ${receipts} r WHERE r.sequence = e.sequence AND r.execution_id = k.execution_id
+  )
+  ORDER BY e.sequence LIMIT $5::int
+) e
+ORDER BY k.place, e.sequence`,
+
+    subscribe: `INSERT INTO ${subscriptions} (name, types, position) VALUES ($1, $2, 0)
+ON CONFLICT (name) DO UPDATE SET types = $2`,
+
+    position: `SELECT position::float8 AS position FROM ${subscriptions} WHERE name = $1`,
+
+    log: `SELECT last.sequence::float8 AS last, e.sequence::float8 AS sequence, e.id, e.type, e.key, e.data
+FROM (SELECT coalesce(max(sequence), 0) AS sequence FROM ${events}) last LEFT JOIN LATERAL (
+  SELECT * FROM ${events} WHERE sequence > $1::bigint AND type = ANY ($2::text[]) ORDER BY sequence LIMIT $3::int
+) e ON true ORDER BY e.sequence`,
+
+    advance: `UPDATE ${subscriptions} SET position = $3::bigint WHERE name = $1 AND position = $2::bigint RETURNING 1`,
+
+    bury: `INSERT INTO ${deadLetters} (sequence, id, type, key, data, reason, at_millis)
+VALUES ($1::bigint, $2, $3, $4, $5, $6, $7::bigint) ON CONFLICT (sequence) DO NOTHING`,
+
+    forget: `WITH page AS MATERIALIZED (
+  SELECT sequence FROM ${events}
+  WHERE kept_at_millis < $1::bigint AND sequence <= coalesce((SELECT min(position) FROM ${subscriptions}), sequence)
+  ORDER BY kept_at_millis LIMIT $2::int FOR UPDATE SKIP LOCKED
+),
+gone AS (DELETE FROM ${events} e USING page WHERE e.sequence = page.sequence RETURNING e.*),
+receipts AS (DELETE FROM ${receipts} r USING page WHERE r.sequence = page.sequence RETURNING r.sequence),
+dead AS (
+  INSERT INTO ${deadLetters} (sequence, id, type, key, data, reason, at_millis)
+  SELECT g.sequence, g.id, g.type, g.key, g.data, $3, $4::bigint FROM gone g
+  WHERE NOT EXISTS (SELECT FROM ${receipts} r WHERE r.sequence = g.sequence) AND g.type NOT IN (
+    SELECT json_array_elements_text(s.types::json) FROM ${subscriptions} s
+  )
+  ON CONFLICT (sequence) DO NOTHING RETURNING sequence, id, type, key, data, reason, at_millis
+)
+SELECT (SELECT count(*) FROM gone)::int AS count, d.sequence::float8 AS sequence, d.id, d.type, d.key, d.data, d.reason,
+  d.at_millis::float8 AS at_millis
+FROM (SELECT 1) one LEFT JOIN dead d ON true ORDER BY d.sequence`,
+
+    deadLetters: `SELECT sequence::float8 AS sequence, id, type, key, data, reason, at_millis::float8 AS at_millis
+FROM ${deadLetters} WHERE sequence > $1::bigint ORDER BY sequence LIMIT $2::int`,
 
     define: `INSERT INTO ${definitions} (hash, saga, version, data) VALUES ($1, $2, $3::int, $4)
 ON CONFLICT (hash) DO NOTHING`,

@@ -5,10 +5,12 @@ import * as Schema from "effect/Schema"
 import type {
   Claimed,
   Cursor,
+  DeadLetter,
   ExecutionRecord,
   FactRecord,
   HistoryRecord,
   Inspection,
+  KeptEvent,
   SignalRecord,
   StateCount
 } from "../../Journal.ts"
@@ -81,6 +83,36 @@ export const toSignal = (row: Row): SignalRecord => ({
   executionId: row["execution_id"],
   kind: row["kind"],
   data: row["data"]
+})
+
+/** An event that is kept. */
+export const toEvent = (row: Row): KeptEvent => ({
+  sequence: row["sequence"],
+  id: row["id"],
+  type: row["type"],
+  key: row["key"],
+  data: row["data"]
+})
+
+/** Events by the place of the request that they answer, from 1 on. */
+export const pagesOf = (count: number, rows: ReadonlyArray<Row>): ReadonlyArray<ReadonlyArray<KeptEvent>> => {
+  const pages = Array.from({ length: count }, (): Array<KeptEvent> => [])
+  for (const row of rows) pages[row["place"] - 1]!.push(toEvent(row))
+  return pages
+}
+
+/** A page of all events, each row with the last number that there is. */
+export const logOf = (rows: ReadonlyArray<Row>, after: number, limit: number) => {
+  const events = rows.filter((row) => row["id"] !== null).map(toEvent)
+  const last: number = rows[0]?.["last"] ?? 0
+  return { events, upTo: events.length === limit ? events.at(-1)!.sequence : Math.max(after, last) }
+}
+
+/** An event that reaches nobody any more. */
+export const toDeadLetter = (row: Row): DeadLetter => ({
+  ...toEvent(row),
+  reason: row["reason"],
+  atMillis: row["at_millis"]
 })
 
 /** Executions with one row for each of their signals, at least one, and the facts of all of them. */

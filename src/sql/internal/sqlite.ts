@@ -1,6 +1,7 @@
 /**
  * The journal on SQLite. Whatever is more than one statement is one transaction, which has the file for itself.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { SqlError } from "effect/sql/SqlError"
@@ -14,11 +15,11 @@ import {
   type Written
 } from "../../Journal.ts"
 import type { EngineLock } from "../EngineLock.ts"
-import { isStorable, partsOf, readable, unstorableIn } from "./batch.ts"
+import { eventsAtOnce, isStorable, nobodyReceived, partsOf, readable, unstorableEvent, unstorableIn } from "./batch.ts"
 import { type Database, refusedOr, type Row } from "./database.ts"
 import { foundSchema } from "./migrations.ts"
 import { makeReads } from "./reads.ts"
-import { toClaimed, toExecution, toFact, toSignal } from "./rows.ts"
+import { logOf, toClaimed, toDeadLetter, toEvent, toExecution, toFact, toSignal } from "./rows.ts"
 import { sqliteReadStatements } from "./sqliteReads.ts"
 import { sqliteStatements } from "./sqliteStatements.ts"
 
@@ -87,7 +88,7 @@ export const makeSqlite = (
     const parts = partsOf(batch)
     const refusal = unstorableIn(parts)
     if (refusal !== undefined) return yield* new BatchRefused({ cause: new Error(refusal) })
-    const { first, rest, signals, starts, tags, updates } = parts
+    const { ended, first, published, receipts, rest, signals, starts, tags, updates, waits } = parts
     const ids = (records: ReadonlyArray<{ readonly executionId: string }>) =>
       JSON.stringify(records.map(({ executionId }) => executionId))
 
@@ -119,6 +120,10 @@ export const makeSqlite = (
       if (signals.length > 0) {
         yield* query(statements.answer, JSON.stringify(signals), JSON.stringify(Array.from(missing)))
       }
+      if (published.length > 0) yield* query(statements.publish, JSON.stringify(published.filter(isMine)))
+      if (ended.length > 0) yield* query(statements.endWaits, JSON.stringify(ended.filter(isMine)))
+      if (receipts.length > 0) yield* query(statements.receive, JSON.stringify(receipts.filter(isMine)))
+      if (waits.length > 0) yield* query(statements.wait, JSON.stringify(waits.filter(isMine)))
       return withMissing(missing)
     })
     return yield* Effect.mapError(atOnce("write", writing), refusedOr)
@@ -214,7 +219,7 @@ export const makeSqlite = (
           const found = yield* query(statements.final, JSON.stringify(executionIds.filter(isStorable)))
           const numbers = JSON.stringify(found.map((row) => row["number"]))
           // The row goes last: it says what else there is.
-          for (const part of ["removeTags", "removeSignals", "removeFacts", "remove"] as const) {
+          for (const part of ["removeTags", "removeSignals", "removeWaits", "removeFacts", "remove"] as const) {
             yield* query(statements[part], numbers)
           }
           return found.map((row) => row["execution_id"])
@@ -229,6 +234,67 @@ export const makeSqlite = (
           return found.length === 1
         })
       ),
+    events: {
+      keep: Effect.fnUntraced(function*(events, keptAtMillis) {
+        const refusal = unstorableEvent(events)
+        if (refusal !== undefined) return yield* new BatchRefused({ cause: new Error(refusal) })
+        const rows = yield* ask("keep", statements.keep, Math.trunc(keptAtMillis), JSON.stringify(events))
+        return rows.map((row): string => row["id"])
+      }),
+      wake: atOnce(
+        "wake",
+        Effect.gen(function*() {
+          const untold = (yield* query(statements.untold, eventsAtOnce)).map((row): number => row["sequence"])
+          if (untold.length === 0) return 0
+          const numbers = JSON.stringify(untold)
+          const waiting = (yield* query(statements.waiting, numbers)).map((row): string => row["execution_id"])
+          if (waiting.length > 0) {
+            yield* query(statements.wake, JSON.stringify(waiting))
+            yield* query(statements.sendEach, JSON.stringify(waiting))
+          }
+          yield* query(statements.told, numbers)
+          return untold.length
+        })
+      ),
+      read: (requests, limit) =>
+        Effect.forEach(
+          requests,
+          ({ after, executionId, key, type }) =>
+            Effect.map(ask("read", statements.read, type, key, after, executionId, limit), (rows) => rows.map(toEvent))
+        ),
+      position: (subscription, types) =>
+        Effect.andThen(
+          ask("position", statements.subscribe, subscription, JSON.stringify(types)),
+          Effect.map(ask("position", statements.position, subscription), ([row]): number => row!["position"])
+        ),
+      log: ({ after, limit, types }) =>
+        Effect.map(
+          ask("log", statements.log, after, JSON.stringify(types), limit),
+          (rows) => logOf(rows, after, limit)
+        ),
+      advance: (subscription, from, to) =>
+        Effect.map(ask("advance", statements.advance, to, subscription, from), (rows) => rows.length === 1),
+      bury: ({ data, id, key, sequence, type }, reason, atMillis) =>
+        Effect.asVoid(
+          ask("bury", statements.buryOne, sequence, id, type, key, data, readable(reason), Math.trunc(atMillis))
+        ),
+      forget: ({ keptBeforeMillis, limit }) =>
+        Effect.flatMap(Clock.currentTimeMillis, (now) =>
+          atOnce(
+            "forget",
+            Effect.gen(function*() {
+              const old = yield* query(statements.old, Math.trunc(keptBeforeMillis), limit)
+              if (old.length === 0) return { count: 0, dead: [] }
+              const numbers = JSON.stringify(old.map((row) => row["sequence"]))
+              const dead = yield* query(statements.bury, nobodyReceived, Math.trunc(now), numbers)
+              yield* query(statements.removeEvents, numbers)
+              yield* query(statements.removeReceipts, numbers)
+              return { count: old.length, dead: dead.map(toDeadLetter) }
+            })
+          )),
+      deadLetters: ({ after, limit }) =>
+        Effect.map(ask("deadLetters", statements.deadLetters, after, limit), (rows) => rows.map(toDeadLetter))
+    },
     signals: ({ id }) => Effect.map(ask("signals", statements.signals, id), (rows) => rows.map(toSignal)),
     define: ({ data, hash, saga, version }) =>
       Effect.asVoid(ask("define", statements.define, hash, saga, version, data)),

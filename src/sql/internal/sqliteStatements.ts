@@ -26,6 +26,11 @@ export const sqliteStatements = (prefix: string) => {
   const signals = `${prefix}signals`
   const tags = `${prefix}tags`
   const definitions = `${prefix}definitions`
+  const events = `${prefix}events`
+  const waits = `${prefix}waits`
+  const receipts = `${prefix}receipts`
+  const deadLetters = `${prefix}dead_letters`
+  const subscriptions = `${prefix}subscriptions`
 
   const lastSequence = `coalesce((SELECT max(f.sequence) FROM ${facts} f WHERE f.number = x.number), -1)`
 
@@ -156,6 +161,81 @@ WHERE execution_id = ? AND ${isLive} RETURNING 1`,
 
     signals: `SELECT g.id, g.execution_id, g.kind, g.data FROM ${signals} g
 CROSS JOIN ${executions} x ON x.execution_id = g.execution_id WHERE x.owner = ? ORDER BY g.id`,
+
+    endWaits: `DELETE FROM ${waits} WHERE (execution_id, path) IN (
+  SELECT e.value->>'executionId', e.value->>'path' FROM json_each(?) e
+)`,
+
+    receive: `INSERT INTO ${receipts} (sequence, execution_id)
+SELECT r.value->>'sequence', r.value->>'executionId' FROM json_each(?) r WHERE true ON CONFLICT DO NOTHING`,
+
+    wait: `INSERT INTO ${waits} (execution_id, path, type, key)
+SELECT w.value->>'executionId', w.value->>'path', w.value->>'type', w.value->>'key' FROM json_each(?) w
+WHERE true ON CONFLICT DO NOTHING`,
+
+    removeWaits: `DELETE FROM ${waits} WHERE execution_id IN (
+  SELECT x.execution_id FROM ${executions} x WHERE x.number IN ${listed}
+)`,
+
+    keep: `INSERT INTO ${events} (id, type, key, data, kept_at_millis)
+SELECT e.value->>'id', e.value->>'type', e.value->>'key', e.value->>'data', ? FROM json_each(?) e WHERE true
+ORDER BY e.key ON CONFLICT (id) DO NOTHING RETURNING id`,
+
+    untold: `SELECT sequence FROM ${events} WHERE NOT told ORDER BY sequence LIMIT ?`,
+
+    waiting: `SELECT DISTINCT x.execution_id FROM ${events} e
+CROSS JOIN ${waits} w ON w.type = e.type AND w.key = e.key
+CROSS JOIN ${executions} x ON x.execution_id = w.execution_id AND x.${isLive}
+WHERE e.sequence IN ${listed}`,
+
+    wake: `UPDATE ${executions} SET signal_count = signal_count + 1, due_at_millis = 0 WHERE execution_id IN ${listed}`,
+
+    sendEach:
+      `INSERT INTO ${signals} (execution_id, kind, data, sent_at_millis) SELECT value, 'event', '', ${now} FROM json_each(?)`,
+
+    told: `UPDATE ${events} SET told = true WHERE sequence IN ${listed}`,
+
+    read: `SELECT e.sequence, e.id, e.type, e.key, e.data FROM ${events} e
+WHERE e.type = ? AND e.key = ? AND e.sequence > ? AND NOT EXISTS (
+  SELECT 1 FROM ${receipts} r WHERE r.sequence = e.sequence AND r.execution_id = ?
+)
+ORDER BY e.sequence LIMIT ?`,
+
+    publish: `INSERT INTO ${events} (id, type, key, data, kept_at_millis)
+SELECT e.value->>'id', e.value->>'type', e.value->>'key', e.value->>'data', e.value->>'keptAtMillis'
+FROM json_each(?) e WHERE true ORDER BY e.key ON CONFLICT (id) DO NOTHING`,
+
+    subscribe: `INSERT INTO ${subscriptions} (name, types, position) VALUES (?, ?, 0)
+ON CONFLICT (name) DO UPDATE SET types = excluded.types`,
+
+    position: `SELECT position FROM ${subscriptions} WHERE name = ?`,
+
+    log: `SELECT last.sequence AS last, e.sequence, e.id, e.type, e.key, e.data
+FROM (SELECT coalesce(max(sequence), 0) AS sequence FROM ${events}) last LEFT JOIN (
+  SELECT * FROM ${events} WHERE sequence > ? AND type IN ${listed} ORDER BY sequence LIMIT ?
+) e ORDER BY e.sequence`,
+
+    advance: `UPDATE ${subscriptions} SET position = ? WHERE name = ? AND position = ? RETURNING 1`,
+
+    buryOne: `INSERT INTO ${deadLetters} (sequence, id, type, key, data, reason, at_millis)
+VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (sequence) DO NOTHING`,
+
+    old: `SELECT sequence FROM ${events}
+WHERE kept_at_millis < ? AND sequence <= coalesce((SELECT min(position) FROM ${subscriptions}), sequence)
+ORDER BY kept_at_millis LIMIT ?`,
+
+    bury: `INSERT INTO ${deadLetters} (sequence, id, type, key, data, reason, at_millis)
+SELECT e.sequence, e.id, e.type, e.key, e.data, ?, ? FROM ${events} e
+WHERE e.sequence IN ${listed} AND e.type NOT IN (SELECT t.value FROM ${subscriptions} s, json_each(s.types) t)
+  AND NOT EXISTS (SELECT 1 FROM ${receipts} r WHERE r.sequence = e.sequence)
+ON CONFLICT (sequence) DO NOTHING RETURNING sequence, id, type, key, data, reason, at_millis`,
+
+    removeEvents: `DELETE FROM ${events} WHERE sequence IN ${listed}`,
+
+    removeReceipts: `DELETE FROM ${receipts} WHERE sequence IN ${listed}`,
+
+    deadLetters: `SELECT sequence, id, type, key, data, reason, at_millis FROM ${deadLetters}
+WHERE sequence > ? ORDER BY sequence LIMIT ?`,
 
     define: `INSERT INTO ${definitions} (hash, saga, version, data) VALUES (?, ?, ?, ?) ON CONFLICT (hash) DO NOTHING`,
 

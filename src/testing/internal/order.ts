@@ -67,7 +67,10 @@ const turnsAt = (
     case "check":
     case "pivot":
     case "retriable":
+    case "publish":
     case "sleep":
+    case "awaitEvent":
+    case "awaitFirst":
       return rest.length === 0 ? [{ index, way: undefined, ordered: false }] : undefined
     case "forEach":
       return turns(way, node.each, inner)

@@ -39,7 +39,10 @@ const within = (nodes: ReadonlyArray<NodeDefinition>, base: string): ReadonlyArr
       case "pivot":
       case "retriable":
         return [{ ...node, pattern: base + node.name }]
+      case "publish":
       case "sleep":
+      case "awaitEvent":
+      case "awaitFirst":
         return []
       case "parallel":
         return node.branches.flatMap((branch) => within(branch, base))

@@ -3,6 +3,7 @@ import { Effect, Layer, Schema } from "effect"
 import { Saga, SagaState } from "effect-saga"
 import * as diagram from "effect-saga/diagram"
 import * as encryption from "effect-saga/encryption"
+import * as events from "effect-saga/events"
 import { SagaEngine } from "effect-saga/SagaEngine"
 import { SagaEvent } from "effect-saga/SagaEvent"
 import { SagaJournal } from "effect-saga/SagaJournal"
@@ -21,7 +22,9 @@ const trip = Saga.scoped(Effect.gen(function*() {
 }))
 
 console.log(await Effect.runPromise(Effect.flip(trip)))
-console.log([diagram, encryption, telemetry, testing, SagaJournal].every((entry) => Object.keys(entry).length > 0))
+console.log(
+  [diagram, encryption, events, telemetry, testing, SagaJournal].every((entry) => Object.keys(entry).length > 0)
+)
 
 const fact = Schema.decodeUnknownSync(SagaEvent)({ _tag: "StepStarted", atMillis: 0, path: "seat" })
 console.log(SagaState.apply(SagaState.empty, fact)._tag)

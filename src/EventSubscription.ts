@@ -1,0 +1,133 @@
+/**
+ * Reading all events of some types, in order, each until it is handled. What holds the events, and remembers how far a
+ * subscription has come, is a bus: this is the same for each.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
+import * as Schedule from "effect/Schedule"
+import type * as Schema from "effect/Schema"
+import type { AnyDomainEvent, DomainEvent, Envelope } from "./DomainEvent.ts"
+
+/** The events of some kinds. */
+type EnvelopeOf<E> = E extends DomainEvent<infer T, infer P> ? Omit<Envelope<P["Type"]>, "type"> & { readonly type: T }
+  : never
+
+/**
+ * Who reads events, and what is done with each.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Subscription<Events extends ReadonlyArray<AnyDomainEvent>, E, R> {
+  /**
+   * How the bus remembers how far it has come. In several processes the same name is one subscription: an event may be handled
+   * in more than one of them, and none is left out.
+   */
+  readonly name: string
+  readonly events: Events
+  /** It may be run more than once with an event, as after a crash: let it do no harm then. */
+  readonly handle: (event: EnvelopeOf<Events[number]>) => Effect.Effect<unknown, E, R>
+  /**
+   * When an event that could not be handled is tried again; the events behind it wait. After its end the event is a dead
+   * letter, and the rest goes on.
+   *
+   * @default ten tries, with pauses from 100 ms on that double up to 10 seconds
+   */
+  readonly retry?: Schedule.Schedule<unknown, E>
+}
+
+/**
+ * Any subscription, with types taken off.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface AnySubscription {
+  readonly name: string
+  readonly events: ReadonlyArray<{ readonly type: string; readonly payload: Schema.Top }>
+  readonly handle: (event: Envelope) => Effect.Effect<unknown, unknown>
+  readonly retry?: Schedule.Schedule<unknown, unknown>
+}
+
+/**
+ * An event as it stands in a log: it may be that it cannot be read.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface LogEntry {
+  readonly sequence: number
+  readonly event: Result.Result<Envelope, string>
+}
+
+/**
+ * Where a subscription reads.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface EventLog<Entry extends LogEntry> {
+  /** How far the subscription has come. */
+  readonly position: Effect.Effect<number>
+  /** What comes next, and up to which number there is nothing else. */
+  readonly read: (after: number) => Effect.Effect<{ readonly entries: ReadonlyArray<Entry>; readonly upTo: number }>
+  /** Moves the subscription on. False: another process has. */
+  readonly advance: (from: number, to: number) => Effect.Effect<boolean>
+  /** Makes a dead letter of an event. */
+  readonly bury: (entry: Entry, reason: string) => Effect.Effect<void>
+  /** Waits until there may be more. */
+  readonly more: Effect.Effect<void>
+}
+
+const defaultRetry = Schedule.max([
+  Schedule.min([Schedule.exponential(100), Schedule.spaced("10 seconds")]),
+  Schedule.recurs(9)
+])
+
+/**
+ * Handles what a log holds, and what comes, for ever. For who writes a bus.
+ *
+ * **Details**
+ *
+ * The position moves when all events of a page have been handled, or are dead letters: a crash before that hands the page
+ * out again.
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const run = <Entry extends LogEntry>(
+  log: EventLog<Entry>,
+  { handle, name, retry = defaultRetry }: AnySubscription
+): Effect.Effect<never> =>
+  Effect.gen(function*() {
+    let position = yield* log.position
+    while (true) {
+      const { entries, upTo } = yield* log.read(position)
+      for (const entry of entries) {
+        const { event } = entry
+        if (Result.isFailure(event)) yield* log.bury(entry, event.failure)
+        else {
+          const handled = yield* Effect.exit(Effect.retry(Effect.suspend(() => handle(event.success)), retry))
+          if (Exit.isFailure(handled)) {
+            if (Cause.hasInterruptsOnly(handled.cause)) return yield* Effect.interrupt
+            yield* log.bury(entry, `"${name}" could not handle it: ${wordsOf(handled.cause)}`)
+          }
+        }
+      }
+      if (upTo > position) {
+        const moved = yield* log.advance(position, upTo)
+        position = moved ? upTo : yield* log.position
+      }
+      if (entries.length === 0) yield* log.more
+    }
+  })
+
+const wordsOf = (cause: Cause.Cause<unknown>): string => {
+  const error = Cause.squash(cause)
+  const words = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+  return words.slice(0, 1_000)
+}

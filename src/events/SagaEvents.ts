@@ -1,0 +1,161 @@
+/**
+ * Sagas and events of others: starting sagas from events, and handing events on. Everything here is a layer that works as long
+ * as it lives, and reads from the bus that is around it.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
+import type * as Schema from "effect/Schema"
+import type { AnyDomainEvent, DomainEvent, Envelope } from "../DomainEvent.ts"
+import { EventBus } from "../EventBus.ts"
+import type { Subscription } from "../EventSubscription.ts"
+import { definition, type Phase, type Saga } from "../Saga.ts"
+import { SagaEngine } from "../SagaEngine.ts"
+import { toTree } from "../SagaValue.ts"
+import { escape } from "../StepPath.ts"
+
+/**
+ * How an execution is made of an event.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface StartOnOptions<P0, A> {
+  readonly payload: (event: Envelope<A>) => P0
+  /**
+   * What is to happen once: events of one key are one execution, whose id is `<saga>/<key>`.
+   *
+   * @default the `key` of the saga, or else the id of the event
+   */
+  readonly key?: (event: Envelope<A>) => string
+  /**
+   * How the bus remembers how far it has come.
+   *
+   * @default "start/<saga>/<event>"
+   */
+  readonly name?: string
+}
+
+/** Out of reach is not for ever: the events behind wait. */
+const patience = {
+  schedule: Schedule.min([Schedule.exponential(100), Schedule.spaced("10 seconds")]),
+  while: (error: { readonly _tag: string }) => error._tag === "JournalUnavailable"
+}
+
+/**
+ * Starts an execution for each event of a kind, for as long as the layer lives.
+ *
+ * **Details**
+ *
+ * The events that the bus has kept come first. Each is started once: an event that comes twice joins the execution that is
+ * there. An event that cannot be read, one whose payload the saga refuses, and one whose key names an execution with another
+ * payload become dead letters, and the rest goes on.
+ *
+ * **Gotchas**
+ *
+ * A crash between the start and its note starts nothing twice: the event is read again, and joins. The saga is registered by
+ * whoever runs it, here or elsewhere.
+ *
+ * **Example** (An order that is placed starts its saga)
+ *
+ * ```ts
+ * import { Saga } from "effect-saga"
+ * import { DomainEvent, EventBus, SagaEvents } from "effect-saga/events"
+ * import { SagaEngine } from "effect-saga/SagaEngine"
+ * import { Effect, Layer, Schema } from "effect"
+ *
+ * const Placed = DomainEvent.make("Placed", { payload: Schema.String, key: (order) => order })
+ * const fulfil = Saga.make("Fulfil", { payload: Schema.String, key: (order) => order }).pipe(
+ *   Saga.output(Schema.String, ({ payload }) => `fulfilled ${payload}`)
+ * )
+ * const Live = Layer.mergeAll(
+ *   Saga.register(fulfil),
+ *   SagaEvents.startOn(fulfil, Placed, { payload: ({ payload }) => payload })
+ * ).pipe(Layer.provideMerge(SagaEngine.layerMemory))
+ *
+ * const program = Effect.gen(function*() {
+ *   yield* EventBus.use((bus) => bus.publish(Placed, "A-1"))
+ *   const engine = yield* SagaEngine
+ *   while ((yield* engine.poll("Fulfil/A-1"))._tag === "None") yield* Effect.yieldNow
+ *   return yield* engine.await(fulfil, "Fulfil/A-1")
+ * })
+ * await Effect.runPromise(program.pipe(Effect.provide(Live))) // => "fulfilled A-1"
+ * ```
+ *
+ * @category starting
+ * @since 0.1.0
+ */
+export const startOn = <P0, S, O, A, E, R, T extends string, P extends Schema.Top>(
+  saga: Saga<P0, S, O, A, E, R, Phase>,
+  event: DomainEvent<T, P>,
+  options: StartOnOptions<NoInfer<P0>, P["Type"]>
+): Layer.Layer<never, never, SagaEngine | EventBus> => {
+  const tree = toTree(saga)
+  const { saga: name } = definition(saga)
+  const { key = tree.definition.key === undefined ? ({ id }: Envelope) => id : undefined } = options
+  return forked(Effect.gen(function*() {
+    const engine = yield* SagaEngine
+    const bus = yield* EventBus
+    return yield* bus.subscribe({
+      name: options.name ?? `start/${name}/${event.type}`,
+      events: [event],
+      handle: (event) =>
+        Effect.retry(
+          engine.start(
+            saga,
+            options.payload(event),
+            key === undefined ? {} : { executionId: `${name}/${escape(key(event))}` }
+          ),
+          patience
+        ),
+      retry: Schedule.recurs(0)
+    })
+  }))
+}
+
+/**
+ * Handles all events of some kinds, in order, for as long as the layer lives.
+ *
+ * **When to use**
+ *
+ * Use to hand events on, such as to a broker or to another service: what a saga publishes is kept with the fact that it belongs
+ * to, and is handed on at least once, whatever dies in between. For a broker whose outage must lose nothing, give a `retry`
+ * without an end.
+ *
+ * **Gotchas**
+ *
+ * A crash behind the handler and before its note hands the event out again: let who receives it tell events apart by their ids.
+ *
+ * **Example** (Handing events on)
+ *
+ * ```ts
+ * import { DomainEvent, EventBus, MemoryBus, SagaEvents } from "effect-saga/events"
+ * import { Effect, Layer, Schema } from "effect"
+ *
+ * const Shipped = DomainEvent.make("Shipped", { payload: Schema.String, key: (order) => order })
+ * const sent: Array<string> = []
+ * const Relay = SagaEvents.relay({
+ *   name: "to the broker",
+ *   events: [Shipped],
+ *   handle: (event) => Effect.sync(() => sent.push(`${event.type} ${event.payload}`))
+ * })
+ * const program = Effect.gen(function*() {
+ *   yield* EventBus.use((bus) => bus.publish(Shipped, "A-1"))
+ *   while (sent.length === 0) yield* Effect.yieldNow
+ *   return sent
+ * })
+ * await Effect.runPromise(program.pipe(Effect.provide(Layer.provideMerge(Relay, MemoryBus.layer)))) // => ["Shipped A-1"]
+ * ```
+ *
+ * @category handling
+ * @since 0.1.0
+ */
+export const relay = <const Events extends ReadonlyArray<AnyDomainEvent>, E, R>(
+  subscription: Subscription<Events, E, R>
+): Layer.Layer<never, never, R | EventBus> => forked(EventBus.use((bus) => bus.subscribe(subscription)))
+
+/** Goes on for as long as the layer lives. */
+const forked = <R>(effect: Effect.Effect<never, never, R>): Layer.Layer<never, never, R> =>
+  Layer.effectDiscard(Effect.forkScoped(effect))

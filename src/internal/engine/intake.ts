@@ -1,0 +1,112 @@
+/**
+ * How events come into an engine: what is given at once is kept at once, and whoever awaits it is woken. What was kept long
+ * enough is forgotten. It knows neither sagas nor schemas.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
+import type { BatchRefused, DeadLetter, EventRecord, EventStore, JournalUnavailable } from "../../Journal.ts"
+
+/** How long events are kept, and who is told of what nobody has received. */
+export interface Keeping {
+  readonly keepMillis: number
+  readonly onUnmatched: ((letter: DeadLetter) => Effect.Effect<void>) | undefined
+}
+
+type Refusal = JournalUnavailable | BatchRefused
+
+interface Given {
+  readonly event: EventRecord
+  readonly answer: (answer: Effect.Effect<void, Refusal>) => void
+}
+
+/** How many events are kept by one question to the store. */
+const mostAtOnce = 1_000
+
+/** How many are forgotten at once. */
+const forgottenAtOnce = 500
+
+/** Into how many parts the time is divided for which events are kept: so much longer some are there. */
+const looksPerKeeping = 20
+
+/** Gathers events while others are being kept. */
+export class Intake {
+  readonly #store: EventStore
+  readonly #announce: () => Effect.Effect<void, JournalUnavailable>
+  readonly #keeping: Keeping
+  readonly #latch = Latch.makeUnsafe(false)
+  readonly #holds = Latch.makeUnsafe(false)
+  #given: Array<Given> = []
+
+  constructor(store: EventStore, keeping: Keeping, announce: () => Effect.Effect<void, JournalUnavailable>) {
+    this.#store = store
+    this.#keeping = keeping
+    this.#announce = announce
+  }
+
+  /** Keeps an event. From then on whoever awaits it gets it. */
+  give(event: EventRecord): Effect.Effect<void, Refusal> {
+    return Effect.callback((resume) => {
+      this.#given.push({ event, answer: resume })
+      this.#latch.openUnsafe()
+    })
+  }
+
+  /** Something is kept that nobody was told of. */
+  poke(): void {
+    this.#latch.openUnsafe()
+  }
+
+  /** Keeps what is given, for ever. */
+  get run(): Effect.Effect<never> {
+    return Effect.forever(Effect.gen({ self: this }, function*() {
+      yield* this.#latch.await
+      yield* Effect.yieldNow
+      const given = this.#given.splice(0, mostAtOnce)
+      if (this.#given.length === 0) this.#latch.closeUnsafe()
+      if (given.length > 0) yield* this.#keep(given)
+      this.#holds.openUnsafe()
+      // What could not be announced is, at the next look of whoever shares the store.
+      yield* Effect.catch(this.#announce(), (error) => Effect.logWarning(error.message))
+    }))
+  }
+
+  /** Keeps these; one that the store will not take harms no other. */
+  #keep(given: ReadonlyArray<Given>): Effect.Effect<void> {
+    return Effect.flatMap(
+      Clock.currentTimeMillis,
+      (now) =>
+        Effect.matchEffect(this.#store.keep(given.map(({ event }) => event), now), {
+          onSuccess: () => Effect.sync(() => given.forEach(({ answer }) => answer(Effect.void))),
+          onFailure: (error) =>
+            error._tag === "BatchRefused" && given.length > 1
+              ? Effect.forEach(given, (one) => this.#keep([one]), { discard: true })
+              : Effect.sync(() => given.forEach(({ answer }) => answer(Effect.fail(error))))
+        })
+    )
+  }
+
+  /** Forgets what was kept long enough, as long as there is something. */
+  get forgetting(): Effect.Effect<never> {
+    const { keepMillis, onUnmatched } = this.#keeping
+    return Effect.forever(Effect.gen({ self: this }, function*() {
+      yield* this.#holds.await
+      if (!Number.isFinite(keepMillis)) return yield* Effect.never
+      yield* Effect.sleep(Math.max(1, keepMillis / looksPerKeeping))
+      const keptBeforeMillis = (yield* Clock.currentTimeMillis) - keepMillis
+      const forget = this.#store.forget({ keptBeforeMillis, limit: forgottenAtOnce })
+      const { count, dead } = yield* Effect.catch(
+        forget,
+        (error) => Effect.as(Effect.logWarning(error.message), { count: 0, dead: [] })
+      )
+      if (onUnmatched === undefined) return
+      for (const letter of dead) {
+        yield* Effect.catchCause(
+          Effect.suspend(() => onUnmatched(letter)),
+          (cause) => Effect.logError(`\`onUnmatched\` failed for the event ${letter.type} "${letter.id}"`, cause)
+        )
+      }
+      return count
+    }))
+  }
+}

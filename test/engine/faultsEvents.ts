@@ -1,0 +1,645 @@
+/** Faults 59 to 66 and 68: events that come twice, early, late, to nobody, while nobody runs. Every store runs all of it. */
+import { assert, describe } from "@effect/vitest"
+import { Context, Effect, Exit, Fiber, Layer, Option, Schedule, Schema, type Scope } from "effect"
+import { Saga } from "effect-saga"
+import { DomainEvent, EventBus, type PublishOptions, SagaEvents } from "effect-saga/events"
+import { SagaEngine } from "effect-saga/SagaEngine"
+import { TestClock } from "effect/testing"
+import type { Backend, Booted, StoreService } from "./world.ts"
+import { boot, eventually, fact, faultOn, Gate, inTime, logged, state, together, told, turn, World } from "./world.ts"
+
+const trip = Saga.make("Trip", { payload: Schema.Void })
+const id = { executionId: "e" }
+const about = Schema.Struct({ order: Schema.String, n: Schema.Int })
+const Paid = DomainEvent.make("Paid", { payload: about, key: ({ order }) => order })
+const Refused = DomainEvent.make("Refused", { payload: about, key: ({ order }) => order })
+
+const correlate = () => "o"
+const waits = (world: World) =>
+  trip.pipe(
+    Saga.step("a", world.step()),
+    Saga.awaitEvent("paid", Paid, { correlate, timeout: "30 minutes" }),
+    Saga.step("b", world.step()),
+    Saga.output(Schema.Int, ({ paid }) => paid.n)
+  )
+
+const publish = ({ bus }: Booted, n: number, options: PublishOptions = {}, order = "o") =>
+  bus.publish(Paid, { order, n }, options)
+
+/** Never suspects anybody. */
+const patient = { quarantineAfter: 1_000 }
+
+const facts = ({ journal }: StoreService, executionId: string) => told(journal, executionId)
+
+const timesOf = (facts: ReadonlyArray<string>, words: string): number => facts.filter((one) => one === words).length
+
+/** Nobody waits for anything any more. */
+const nobodyWaits = (store: StoreService, ids: ReadonlyArray<string>) =>
+  Effect.gen(function*() {
+    yield* store.journal.events.keep([{ id: "probe", type: "Paid", key: "o", data: "{}" }], 0)
+    while ((yield* store.journal.events.wake) > 0) { /* until all are told */ }
+    for (const one of ids) {
+      const { state } = Option.getOrThrow(yield* store.journal.find(one))
+      assert.notInclude(["Running", "Waiting", "Compensating"], state)
+    }
+  })
+
+export const suite = (name: string, backend: Backend): void => {
+  const fault = faultOn(backend)
+
+  describe(`${name}: events`, () => {
+    fault("a wait leaves memory, and its event wakes it", (store) =>
+      Effect.gen(function*() {
+        const world = new World()
+        const saga = waits(world)
+        const first = yield* boot(store, [saga], { evictAfter: 0 })
+        yield* first.engine.start(saga, undefined, id)
+        yield* state(store.journal, "e", "Waiting")
+        assert.strictEqual(world.text("e"), "+a")
+        yield* publish(first, 7)
+        assert.strictEqual(yield* inTime("it ends", first.engine.await(saga, "e")), 7)
+        assert.strictEqual(world.text("e"), "+a +b")
+        assert.strictEqual(timesOf(yield* told(store.journal, "e"), "EventReceived paid"), 1)
+        yield* nobodyWaits(store, ["e"])
+      }))
+
+    fault("one that stays in memory is woken too", (store) =>
+      Effect.gen(function*() {
+        const world = new World()
+        const saga = waits(world)
+        const first = yield* boot(store, [saga], { evictAfter: "1 day" })
+        yield* first.engine.start(saga, undefined, id)
+        yield* fact(store.journal, "e", "EventAwaited paid")
+        for (let turns = 0; turns < 20; turns++) yield* turn
+        yield* publish(first, 7)
+        assert.strictEqual(yield* inTime("it ends", first.engine.await(saga, "e")), 7)
+      }))
+
+    fault("F59 duplicate event: one effect", (store) =>
+      Effect.gen(function*() {
+        const world = new World()
+        const twice = trip.pipe(
+          Saga.awaitEvent("one", Paid, { correlate }),
+          Saga.step("a", world.step()),
+          Saga.awaitEvent("two", Paid, { correlate }),
+          Saga.output(Schema.Array(Schema.Int), ({ one, two }) => [one.n, two.n])
+        )
+        const first = yield* boot(store, [twice], { evictAfter: 0 })
+        yield* first.engine.start(twice, undefined, id)
+        yield* state(store.journal, "e", "Waiting")
+        const same = { id: "x" }
+        yield* Effect.all([publish(first, 1, same), publish(first, 1, same)], { concurrency: "unbounded" })
+        yield* fact(store.journal, "e", "EventAwaited two")
+        yield* publish(first, 1, same)
+        yield* state(store.journal, "e", "Waiting")
+        yield* publish(first, 2, { id: "y" })
+        assert.deepStrictEqual(yield* inTime("it ends", first.engine.await(twice, "e")), [1, 2])
+        assert.strictEqual(world.text("e"), "+a")
+      }))
+
+    fault("F60 out of order: each wait finds its own", (store) =>
+      Effect.gen(function*() {
+        const numbered = (n: number) => ({ correlate, where: (event: typeof about.Type) => event.n === n })
+        const ordered = trip.pipe(
+          Saga.awaitEvent("one", Paid, numbered(1)),
+          Saga.awaitEvent("two", Paid, numbered(2)),
+          Saga.output(Schema.Array(Schema.Int), ({ one, two }) => [one.n, two.n])
+        )
+        const first = yield* boot(store, [ordered], { evictAfter: 0 })
+        yield* first.engine.start(ordered, undefined, id)
+        yield* state(store.journal, "e", "Waiting")
+        for (const n of [9, 2]) yield* publish(first, n)
+        yield* publish(first, 1)
+        assert.deepStrictEqual(yield* inTime("it ends", first.engine.await(ordered, "e")), [1, 2])
+      }))
+
+    fault(
+      "F60 more events than are read at once stand before the one that is meant",
+      (store) =>
+        Effect.gen(function*() {
+          const last = trip.pipe(
+            Saga.awaitEvent("one", Paid, { correlate, where: ({ n }) => n === 100 }),
+            Saga.output(Schema.Int, ({ one }) => one.n)
+          )
+          const first = yield* boot(store, [last], { evictAfter: 0 })
+          for (let n = 1; n <= 100; n++) yield* publish(first, n)
+          assert.strictEqual(yield* inTime("it ends", first.engine.execute(last, undefined, id)), 100)
+        })
+    )
+
+    fault("events that follow each other closely: none is missed", (store) =>
+      Effect.gen(function*() {
+        const fussy = Saga.make("Fussy", { payload: Schema.String, key: (order) => order }).pipe(
+          Saga.awaitEvent("one", Paid, { correlate: ({ payload }) => payload, where: ({ n }) => n % 3 === 0 }),
+          Saga.awaitEvent("two", Paid, { correlate: ({ payload }) => payload, where: ({ n }) => n % 3 === 0 }),
+          Saga.output(Schema.Array(Schema.Int), ({ one, two }) => [one.n, two.n])
+        )
+        const first = yield* boot(store, [fussy], { evictAfter: 0 })
+        const orders = Array.from({ length: 40 }, (_, n) => `o${n}`)
+        yield* Effect.forEach(orders, (order) => first.engine.start(fussy, order))
+        const sent = yield* Effect.forkChild(Effect.forEach([1, 2, 3, 4, 5, 6], (n) =>
+          Effect.forEach(orders, (order) =>
+            publish(first, n, {}, order), { concurrency: "unbounded" })))
+        const ended = yield* inTime(
+          "all end",
+          Effect.forEach(orders, (order) =>
+            first.engine.await(fussy, `Fussy/${order}`), { concurrency: "unbounded" })
+        )
+        yield* Fiber.join(sent)
+        assert.deepStrictEqual(ended, orders.map(() => [3, 6]))
+      }))
+
+    fault("who leaves while it reads what was kept comes back at once", (store) =>
+      Effect.gen(function*() {
+        const world = new World()
+        const saga = waits(world)
+        for (const when of ["when it begins to wait", "when it is woken"]) {
+          const gate = new Gate()
+          const executionId = when
+          let held = when === "when it begins to wait"
+          const first = yield* boot(store, [saga], {
+            evictAfter: "1 day",
+            through: (journal) => ({
+              ...journal,
+              events: {
+                ...journal.events,
+                read: (requests, limit) =>
+                  Effect.suspend(() =>
+                    held ? Effect.andThen(gate.pass, Effect.never) : journal.events.read(requests, limit)
+                  )
+              }
+            })
+          })
+          if (held) yield* publish(first, 7, { id: when })
+          yield* first.engine.start(saga, undefined, { executionId })
+          yield* fact(store.journal, executionId, "EventAwaited paid")
+          if (!held) {
+            for (let turns = 0; turns < 20; turns++) yield* turn
+            held = true
+            yield* publish(first, 7, { id: when })
+          }
+          yield* gate.reached
+          yield* first.close
+          const second = yield* boot(store, [saga])
+          assert.strictEqual(yield* inTime(when, second.engine.await(saga, executionId)), 7)
+          yield* second.close
+          yield* store.journal.events.forget({ keptBeforeMillis: 1e15, limit: 100 })
+        }
+      }))
+
+    fault("F61 before its execution starts: kept, and received", (store) =>
+      Effect.gen(function*() {
+        const world = new World()
+        const saga = waits(world)
+        const first = yield* boot(store, [saga])
+        yield* publish(first, 7)
+        yield* TestClock.adjust("59 minutes")
+        assert.strictEqual(yield* inTime("it ends", first.engine.execute(saga, undefined, id)), 7)
+      }))
+
+    fault("F61 F63 kept for a bounded window: then it is a dead letter, and told", (store) =>
+      Effect.gen(function*() {
+        const world = new World()
+        const saga = waits(world)
+        const unmatched: Array<string> = []
+        const first = yield* boot(store, [saga], {
+          keepEvents: "10 minutes",
+          onUnmatched: (letter) => Effect.sync(() => void unmatched.push(letter.id))
+        })
+        yield* first.engine.start(saga, undefined, id)
+        yield* publish(first, 7, { id: "received" })
+        yield* inTime("it ends", first.engine.await(saga, "e"))
+        yield* publish(first, 8, { id: "unknown" }, "p")
+        // F62: its execution has ended.
+        yield* publish(first, 9, { id: "late" })
+        yield* eventually(
+          "they are forgotten",
+          Effect.andThen(TestClock.adjust("1 minute"), Effect.map(turn, () => unmatched.length === 2))
+        )
+        assert.deepStrictEqual(unmatched, ["unknown", "late"])
+        const letters = yield* store.journal.events.deadLetters({ after: 0, limit: 10 })
+        assert.deepStrictEqual(letters.map((letter) => letter.id), ["unknown", "late"])
+      }))
+
+    fault("F64 event and timeout at once: one of them, and after a replay the same", (store) =>
+      Effect.gen(function*() {
+        const world = new World()
+        const saga = waits(world)
+        const first = yield* boot(store, [saga], { evictAfter: 0, ...patient })
+        yield* first.engine.start(saga, undefined, id)
+        yield* state(store.journal, "e", "Waiting")
+        yield* first.kill
+        // Both have come when somebody looks again.
+        yield* TestClock.adjust("30 minutes")
+        const second = yield* boot(store, [], patient)
+        yield* publish(second, 7)
+        const third = yield* boot(together(store), [saga], patient).pipe(
+          Effect.when(Effect.sync(() => backend.shared)),
+          Effect.map(Option.getOrElse(() => second))
+        )
+        if (!backend.shared) {
+          yield* second.close
+          const alone = yield* boot(store, [saga], patient)
+          assert.strictEqual(yield* inTime("it ends", alone.engine.await(saga, "e")), 7)
+        } else assert.strictEqual(yield* inTime("it ends", third.engine.await(saga, "e")), 7)
+        const facts = yield* told(store.journal, "e")
+        assert.strictEqual(timesOf(facts, "EventReceived paid"), 1)
+        assert.strictEqual(timesOf(facts, "EventTimedOut paid"), 0)
+      }))
+
+    fault("a time limit passes while nobody runs: what was done is undone", (store) =>
+      Effect.gen(function*() {
+        const world = new World()
+        const saga = waits(world)
+        const first = yield* boot(store, [saga], { evictAfter: 0 })
+        yield* first.engine.start(saga, undefined, id)
+        yield* state(store.journal, "e", "Waiting")
+        yield* first.kill
+        yield* TestClock.adjust("31 minutes")
+        const second = yield* boot(store, [saga])
+        const exit = yield* Effect.exit(inTime("it ends", second.engine.await(saga, "e")))
+        const error = new Saga.EventTimedOut({ path: "paid", events: ["Paid"], limitMillis: 1_800_000 })
+        assert.deepStrictEqual(exit, Exit.fail(error))
+        assert.strictEqual(world.text("e"), "+a -a")
+        const outcome = yield* second.engine.outcome(saga, "e")
+        assert.deepStrictEqual(outcome._tag === "Compensated" && outcome.others, [])
+      }))
+
+    fault("F65 an event that cannot be read is passed over, and harms nobody", (store) =>
+      Effect.gen(function*() {
+        const world = new World()
+        const saga = waits(world)
+        const [, lines] = yield* logged(Effect.gen(function*() {
+          const first = yield* boot(store, [saga], { evictAfter: 0 })
+          yield* first.engine.start(saga, undefined, id)
+          yield* state(store.journal, "e", "Waiting")
+          yield* store.journal.events.keep([
+            { id: "poison", type: "Paid", key: "o", data: "{\"occurredAtMillis\":0,\"payload\":{\"n\":\"x\"}}" },
+            { id: "no json", type: "Paid", key: "o", data: "{" }
+          ], 0)
+          yield* publish(first, 7)
+          assert.strictEqual(yield* inTime("it ends", first.engine.await(saga, "e")), 7)
+        }))
+        for (const poison of ["poison", "no json"]) {
+          assert.isTrue(
+            lines.some((line) => line.startsWith(`The event Paid "${poison}" is passed over by "e"`)),
+            poison
+          )
+        }
+      }))
+
+    fault("F66 a storm for one execution: it takes one, and holds no others", (store) =>
+      Effect.gen(function*() {
+        const world = new World()
+        const saga = waits(world)
+        let most = 0
+        const first = yield* boot(store, [saga], {
+          evictAfter: 0,
+          through: (journal) => ({
+            ...journal,
+            events: {
+              ...journal.events,
+              read: (requests, limit) =>
+                Effect.tap(journal.events.read(requests, limit), (pages) =>
+                  Effect.sync(() => most = Math.max(most, ...pages.map((page) => page.length))))
+            }
+          })
+        })
+        yield* first.engine.start(saga, undefined, id)
+        yield* state(store.journal, "e", "Waiting")
+        yield* Effect.forEach(Array.from({ length: 2_000 }), (_, n) =>
+          publish(first, n), {
+          concurrency: "unbounded",
+          discard: true
+        })
+        assert.strictEqual(yield* inTime("it ends", first.engine.await(saga, "e")), 0)
+        assert.isAtMost(most, 32)
+      }))
+
+    fault(
+      "F68 crash at each write of a saga that waits twice: each event has one effect, none is lost",
+      (store) =>
+        Effect.gen(function*() {
+          const world = new World()
+          const saga = trip.pipe(
+            Saga.step("a", world.step()),
+            Saga.awaitFirst("one", [Paid, Refused], { correlate }),
+            Saga.step("b", world.step()),
+            Saga.awaitEvent("two", Paid, { correlate }),
+            Saga.step("c", world.step()),
+            Saga.output(Schema.Array(Schema.Int), ({ one, two }) => [one.value.n, two.n])
+          )
+          for (let dieAt = 1; dieAt <= 14; dieAt++) {
+            const executionId = `e${dieAt}`
+            const one = `${dieAt} one`
+            const two = `${dieAt} two`
+            const life = (lives: number): Effect.Effect<ReadonlyArray<number>, unknown, Scope.Scope> =>
+              Effect.gen(function*() {
+                const booted = yield* boot(store, [saga], {
+                  ...patient,
+                  evictAfter: 0,
+                  dieAt: lives === 0 ? dieAt : Infinity
+                })
+                const work = Effect.gen(function*() {
+                  yield* booted.engine.start(saga, undefined, { executionId })
+                  for (const [n, id] of [[1, one], [2, two]] as const) yield* publish(booted, n, { id })
+                  return yield* booted.engine.await(saga, executionId)
+                })
+                const running = yield* Effect.forkChild(work, { startImmediately: true })
+                const ended = yield* Effect.raceFirst(
+                  Effect.map(Fiber.join(running), Option.some),
+                  Effect.as(booted.died, Option.none<ReadonlyArray<number>>())
+                ).pipe((race) => inTime(`life ${lives} of ${executionId}`, race))
+                yield* Fiber.interrupt(running)
+                yield* Option.isSome(ended) ? booted.close : booted.kill
+                return Option.isSome(ended) ? ended.value : yield* life(lives + 1)
+              })
+            const received = yield* life(0)
+            assert.deepStrictEqual(received, [1, 2])
+            assert.deepStrictEqual(world.inPlace(executionId).slice().sort(), ["a", "b", "c"])
+            const facts = yield* told(store.journal, executionId)
+            assert.deepStrictEqual(facts.filter((words) => words.startsWith("EventReceived")), [
+              "EventReceived one",
+              "EventReceived two"
+            ])
+            // What was received by this one is kept for others: the next one must not take it.
+            yield* store.journal.events.forget({ keptBeforeMillis: 1e15, limit: 100 })
+          }
+          yield* world.check
+        })
+    )
+  })
+
+  describe(`${name}: published events`, () => {
+    const Shipped = DomainEvent.make("Shipped", { payload: Schema.String, key: (order) => order })
+    const ship = (world: World) =>
+      Saga.make("Ship", { payload: Schema.String, key: (order) => order }).pipe(
+        Saga.step("a", world.step()),
+        Saga.publish("told", Shipped, ({ payload }) => payload),
+        Saga.step("b", world.step())
+      )
+
+    fault(
+      "F67 an event is kept with its fact, whatever dies: once, and handed on at least once, in order",
+      (store) =>
+        Effect.gen(function*() {
+          const world = new World()
+          const saga = ship(world)
+          for (let dieAt = 1; dieAt <= 8; dieAt++) {
+            const order = `o${dieAt}`
+            const told: Array<string> = []
+            const life = (lives: number): Effect.Effect<void, unknown, Scope.Scope> =>
+              Effect.gen(function*() {
+                const booted = yield* boot(store, [saga], { ...patient, dieAt: lives === 0 ? dieAt : Infinity })
+                const work = Effect.gen(function*() {
+                  const relay = booted.bus.subscribe({
+                    name: order,
+                    events: [Shipped],
+                    handle: ({ correlationId, id, payload }) =>
+                      Effect.sync(() => {
+                        if (booted.process.dead || payload !== order) return
+                        assert.deepStrictEqual([id, correlationId], [`Ship/${order}/told`, `Ship/${order}`])
+                        told.push(payload)
+                      })
+                  })
+                  yield* Effect.forkChild(relay, { startImmediately: true })
+                  yield* booted.engine.execute(saga, order)
+                  yield* eventually(`${order} is told of`, Effect.sync(() => told.length > 0))
+                })
+                const running = yield* Effect.forkChild(work, { startImmediately: true })
+                const ended = yield* inTime(
+                  `life ${lives} of ${order}`,
+                  Effect.raceFirst(Effect.as(Fiber.join(running), true), Effect.as(booted.died, false))
+                )
+                yield* Fiber.interrupt(running)
+                yield* ended ? booted.close : booted.kill
+                if (!ended) yield* life(lives + 1)
+              })
+            yield* life(0)
+            assert.isAtMost(told.length, 2)
+            const [kept] = yield* store.journal.events.read(
+              [{ executionId: "nobody", type: "Shipped", key: order, after: 0 }],
+              10
+            )
+            assert.deepStrictEqual(kept!.map((event) => event.id), [`Ship/${order}/told`])
+            assert.strictEqual(
+              timesOf(yield* facts(store, `Ship/${order}`), "EventPublished told"),
+              1
+            )
+          }
+          yield* world.check
+        })
+    )
+
+    fault("F67 a saga that does not come so far publishes nothing", (store) =>
+      Effect.gen(function*() {
+        const world = new World()
+        const saga = Saga.make("Ship", { payload: Schema.String }).pipe(
+          Saga.step("a", world.step()),
+          Saga.check("no", world.fails()),
+          Saga.publish("told", Shipped, ({ payload }) => payload)
+        )
+        const first = yield* boot(store, [saga])
+        yield* Effect.exit(first.engine.execute(saga, "o", id))
+        const { events } = yield* store.journal.events.log({ types: ["Shipped"], after: 0, limit: 10 })
+        assert.deepStrictEqual(events, [])
+      }))
+
+    fault("one saga awaits what another publishes", (store) =>
+      Effect.gen(function*() {
+        const world = new World()
+        const saga = ship(world)
+        const tell = Saga.make("Tell", { payload: Schema.String }).pipe(
+          Saga.awaitEvent("shipped", Shipped, { correlate: ({ payload }) => payload })
+        )
+        const first = yield* boot(store, [saga, tell], { evictAfter: 0 })
+        yield* first.engine.start(tell, "o", id)
+        yield* state(store.journal, "e", "Waiting")
+        yield* first.engine.execute(saga, "o")
+        assert.deepStrictEqual(yield* inTime("it ends", first.engine.await(tell, "e")), { shipped: "o" })
+      }))
+  })
+
+  describe(`${name}: subscriptions`, () => {
+    const numbers = (
+      store: StoreService,
+      first: Booted,
+      handle: (n: number) => Effect.Effect<unknown, string>,
+      retry = 2
+    ) =>
+      first.bus.subscribe({
+        name: "numbers",
+        events: [Paid],
+        handle: ({ payload }) => handle(payload.n),
+        retry: Schedule.recurs(retry)
+      })
+
+    fault(
+      "all events in order, those first that are kept already; who comes again goes on where it was",
+      (store) =>
+        Effect.gen(function*() {
+          const first = yield* boot(store, [])
+          const seen: Array<number> = []
+          const handle = (n: number) => Effect.sync(() => seen.push(n))
+          for (const n of [1, 2, 3]) yield* publish(first, n)
+          const running = yield* Effect.forkChild(numbers(store, first, handle))
+          yield* eventually("three are seen", Effect.sync(() => seen.length === 3))
+          for (const n of [4, 5]) yield* publish(first, n)
+          yield* eventually("five are seen", Effect.sync(() => seen.length === 5))
+          const [all] = yield* store.journal.events.read(
+            [{ executionId: "nobody", type: "Paid", key: "o", after: 0 }],
+            10
+          )
+          const last = all!.at(-1)!.sequence
+          yield* eventually(
+            "it is noted",
+            Effect.map(store.journal.events.position("numbers", ["Paid"]), (position) => position === last)
+          )
+          yield* Fiber.interrupt(running)
+          yield* publish(first, 6)
+          yield* Effect.forkChild(numbers(store, first, handle))
+          yield* eventually("six are seen", Effect.sync(() => seen.length === 6))
+          assert.deepStrictEqual(seen, [1, 2, 3, 4, 5, 6])
+        })
+    )
+
+    fault(
+      "F65 what cannot be handled is tried again, then a dead letter, and the rest goes on",
+      (store) =>
+        Effect.gen(function*() {
+          const first = yield* boot(store, [])
+          const seen: Array<number> = []
+          const handle = (n: number) =>
+            Effect.suspend(() => {
+              seen.push(n)
+              if (n === 3) throw new Error("bug")
+              return n === 2 ? Effect.fail("not now") : Effect.void
+            })
+          for (const n of [1, 2, 3, 4]) yield* publish(first, n, { id: `event ${n}` })
+          yield* store.journal.events.keep([{ id: "poison", type: "Paid", key: "o", data: "{}" }], 0)
+          yield* publish(first, 5)
+          const [, lines] = yield* logged(Effect.gen(function*() {
+            yield* Effect.forkChild(numbers(store, first, handle))
+            yield* eventually("the last is seen", Effect.sync(() => seen.includes(5)))
+          }))
+          assert.deepStrictEqual(seen, [1, 2, 2, 2, 3, 4, 5])
+          const letters = yield* store.journal.events.deadLetters({ after: 0, limit: 10 })
+          assert.deepStrictEqual(letters.map((letter) => letter.id), ["event 2", "event 3", "poison"])
+          assert.strictEqual(letters[0]!.reason, `"numbers" could not handle it: not now`)
+          assert.strictEqual(letters[1]!.reason, `"numbers" could not handle it: Error: bug`)
+          assert.include(letters[2]!.reason, "cannot be read")
+          assert.strictEqual(lines.filter((line) => line.includes("is a dead letter")).length, 3)
+        })
+    )
+  })
+
+  describe(`${name}: sagas that start on events`, () => {
+    const Placed = DomainEvent.make("Placed", { payload: about, key: ({ order }) => order })
+    const order = (world: World) =>
+      Saga.make("Order", { payload: about, key: ({ order }) => order }).pipe(Saga.step("a", world.step()))
+
+    const starting = (booted: Booted, saga: ReturnType<typeof order>) =>
+      Effect.forkChild(Layer.launch(Layer.provide(
+        SagaEvents.startOn(saga, Placed, { payload: ({ payload }) => payload }),
+        Layer.succeedContext(Context.make(EventBus, booted.bus).pipe(Context.add(SagaEngine, booted.engine)))
+      )))
+
+    const place = ({ bus }: Booted, order: string, n = 1) => bus.publish(Placed, { order, n })
+
+    fault("F59 each event starts one execution, an event that comes twice joins", (store) =>
+      Effect.gen(function*() {
+        const world = new World()
+        const saga = order(world)
+        const first = yield* boot(store, [saga])
+        yield* place(first, "early")
+        yield* starting(first, saga)
+        for (const one of ["x", "y", "x"]) yield* place(first, one)
+        for (const one of ["early", "x", "y"]) yield* state(store.journal, `Order/${one}`, "Succeeded")
+        yield* world.check
+        assert.deepStrictEqual((yield* first.engine.list()).executions.length, 3)
+      }))
+
+    fault("what cannot start becomes a dead letter, and the rest goes on", (store) =>
+      Effect.gen(function*() {
+        const world = new World()
+        const saga = order(world)
+        const first = yield* boot(store, [saga])
+        yield* place(first, "x", 1)
+        yield* place(first, "x", 2)
+        yield* store.journal.events.keep([{ id: "poison", type: "Placed", key: "o", data: "{}" }], 0)
+        yield* place(first, "y")
+        yield* starting(first, saga)
+        yield* state(store.journal, "Order/y", "Succeeded")
+        const letters = yield* store.journal.events.deadLetters({ after: 0, limit: 10 })
+        assert.strictEqual(letters.length, 2)
+        assert.include(letters[0]!.reason, "ExecutionConflict")
+        assert.include(letters[1]!.reason, "cannot be read")
+      }))
+
+    fault(
+      "F68 crash at each write between an event and its execution: one execution each",
+      (store) =>
+        Effect.gen(function*() {
+          const world = new World()
+          const saga = order(world)
+          for (let dieAt = 1; dieAt <= 5; dieAt++) {
+            const name = `o${dieAt}`
+            const life = (lives: number): Effect.Effect<void, unknown, Scope.Scope> =>
+              Effect.gen(function*() {
+                const booted = yield* boot(store, [saga], { ...patient, dieAt: lives === 0 ? dieAt : Infinity })
+                const work = Effect.gen(function*() {
+                  yield* starting(booted, saga)
+                  yield* booted.bus.publish(Placed, { order: name, n: 1 }, { id: name })
+                  yield* state(store.journal, `Order/${name}`, "Succeeded")
+                })
+                const running = yield* Effect.forkChild(work, { startImmediately: true })
+                const ended = yield* inTime(
+                  `life ${lives} of ${name}`,
+                  Effect.raceFirst(Effect.as(Fiber.join(running), true), Effect.as(booted.died, false))
+                )
+                yield* Fiber.interrupt(running)
+                yield* ended ? booted.close : booted.kill
+                if (!ended) yield* life(lives + 1)
+              })
+            yield* life(0)
+            assert.deepStrictEqual(world.inPlace(`Order/${name}`), ["a"])
+          }
+          yield* world.check
+        })
+    )
+  })
+
+  if (!backend.shared) return
+
+  describe(`${name}: events of several processes`, () => {
+    fault("an event that one process is given wakes a wait of another", (alone) =>
+      Effect.gen(function*() {
+        const store = together(alone)
+        const world = new World()
+        const saga = waits(world)
+        const first = yield* boot(store, [saga], { evictAfter: "1 day" })
+        const second = yield* boot(store, [])
+        yield* first.engine.start(saga, undefined, id)
+        yield* fact(store.journal, "e", "EventAwaited paid")
+        yield* publish(second, 7)
+        assert.strictEqual(yield* inTime("it ends", first.engine.await(saga, "e")), 7)
+      }))
+
+    fault(
+      "F68 who was given an event dies before anybody was woken: the others are",
+      (alone) =>
+        Effect.gen(function*() {
+          const store = together(alone)
+          const world = new World()
+          const saga = waits(world)
+          const first = yield* boot(store, [saga], { evictAfter: 0 })
+          const second = yield* boot(store, [], { dieAt: 1 })
+          yield* first.engine.start(saga, undefined, id)
+          yield* state(store.journal, "e", "Waiting")
+          yield* Effect.forkChild(publish(second, 7), { startImmediately: true })
+          yield* second.died
+          assert.strictEqual(yield* inTime("it ends", first.engine.await(saga, "e")), 7)
+        })
+    )
+  })
+}
