@@ -6,6 +6,7 @@
  */
 import type * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
+import * as Formatter from "effect/Formatter"
 import type { SagaEvent } from "../SagaEvent.ts"
 import type { SagaState } from "../SagaState.ts"
 import type { StepPath } from "../StepPath.ts"
@@ -103,7 +104,7 @@ export class SagaViolation extends Data.TaggedError("SagaViolation")<{
   readonly cause: Cause.Cause<unknown> | undefined
 }> {
   override get message(): string {
-    const { faults, invariant, problem, replay, saga, timeline } = this
+    const { faults, invariant, payload, problem, replay, saga, timeline } = this
     const what = faults.length === 0 ? ["nothing goes wrong"] : faults.map(words)
     return [
       `${saga} breaks "${invariant}": ${problem}`,
@@ -112,6 +113,7 @@ export class SagaViolation extends Data.TaggedError("SagaViolation")<{
       "",
       timeline,
       "",
+      ...(payload === undefined ? [] : [`  payload    ${Formatter.format(payload)}`]),
       `  replay     SagaTest.replay(${saga}, ${JSON.stringify(replay)}, options)`
     ].join("\n")
   }
@@ -131,6 +133,24 @@ export class PlacesUnreached extends Data.TaggedError("PlacesUnreached")<{
     return `No run of ${this.saga} came to ${
       this.places.join(", ")
     }. Add a payload that leads there to \`payloads\`, or name them in \`unreachable\``
+  }
+}
+
+/**
+ * Options name places that the saga does not have.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class PlacesUnknown extends Data.TaggedError("PlacesUnknown")<{
+  readonly saga: string
+  readonly places: ReadonlyArray<string>
+  readonly known: ReadonlyArray<string>
+}> {
+  override get message(): string {
+    return `${this.saga} has no place ${this.places.join(", ")}. Its places are ${
+      this.known.join(", ")
+    }; \`journal\` is one where there is a journal`
   }
 }
 

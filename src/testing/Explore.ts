@@ -9,7 +9,15 @@ import type * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import type { SagaJournal } from "../SagaJournal.ts"
 import type { Phase, Saga } from "../SagaValue.ts"
-import type { Explored, FaultNotReached, NoSample, PlacesUnreached, Report, SagaViolation } from "./Exploration.ts"
+import type {
+  Explored,
+  FaultNotReached,
+  NoSample,
+  PlacesUnknown,
+  PlacesUnreached,
+  Report,
+  SagaViolation
+} from "./Exploration.ts"
 import type { ScheduleInvalid } from "./Fault.ts"
 import { parse } from "./Fault.ts"
 import type { AnyRunnable } from "./internal/harness.ts"
@@ -77,18 +85,24 @@ export interface ExploreOptions<P, R, R2> {
   readonly unreachable?: ReadonlyArray<string>
 }
 
-type ExploreError = SagaViolation | FaultNotReached | PlacesUnreached | NoSample
+type ExploreError = SagaViolation | FaultNotReached | PlacesUnreached | PlacesUnknown | NoSample
+
+/** What no exploration could go by ends the test that asked for it. */
+const countOf = (option: string, value: number, least: number): number => {
+  if (Number.isInteger(value) && value >= least) return value
+  throw new RangeError(`The option "${option}" of an exploration is ${value}: give a whole number of ${least} or more`)
+}
 
 const boundsOf = <P, R, R2>(options: ExploreOptions<P, R, R2>): Bounds => {
   const { depth = 2, limit = 20_000, payload, payloads = [], places, random = 0, seed = 1, unreachable = [] } = options
   return {
     payloads: [payload, ...payloads],
-    depth,
-    limit,
-    programs: random,
-    seed,
+    depth: countOf("depth", depth, 0),
+    limit: countOf("limit", limit, 1),
+    programs: countOf("random", random, 0),
+    seed: countOf("seed", seed, Number.MIN_SAFE_INTEGER),
     unreachable,
-    isNamed: places !== undefined,
+    named: places,
     wanted: (place) => places === undefined || places.includes(place)
   }
 }
@@ -105,7 +119,8 @@ const searchOf = <P, S, O, A, E, R, R2>(
       invariant: options.invariant,
       journal: options.journal
     } as Subject
-    return Effect.map(open(subject), (lab) => new Search(lab, boundsOf(options)))
+    const bounds = boundsOf(options)
+    return Effect.map(open(subject), (lab) => new Search(lab, bounds))
   })
 
 /**
@@ -132,9 +147,9 @@ const searchOf = <P, S, O, A, E, R, R2>(
  *
  * **Gotchas**
  *
- * Runs must be repeatable: state of the fakes belongs in the layer, time in Effect's clock, chance in `Random`. Fakes that
- * wait for the machine (a socket, a file) work too, but time may run ahead of them. A layer that cannot be built is a
- * defect.
+ * Runs must be repeatable: state of the fakes belongs in the layer, time in Effect's clock, chance in `Random`. Fakes answer in
+ * Effect's time: one that waits for the machine (a socket, a file, a timer of Node) is not waited for, and its run counts as
+ * one in which nothing moves any more. A layer that cannot be built is a defect.
  *
  * **Example** (A saga of two steps)
  *
@@ -168,7 +183,8 @@ export const explore = <P, S, O, A, E, R, R2 = never>(
 ): Effect.Effect<Report, ExploreError> => Effect.flatMap(searchOf(saga, options), (search) => search.all)
 
 /**
- * Repeats one schedule of an exploration with the same options, from the line that a `SagaViolation` prints.
+ * Repeats one schedule of an exploration with the same options, from the line that a `SagaViolation` prints: with each of the
+ * payloads that leads to where its faults are.
  *
  * **Example** (A compensation that forgets)
  *
@@ -211,5 +227,5 @@ export const replay = <P, S, O, A, E, R, R2 = never>(
     const search = yield* searchOf(saga, options)
     const faults = parse(schedule)
     if (Result.isFailure(faults)) return yield* faults.failure
-    yield* search.one(faults.success, options.payload)
+    yield* search.again(faults.success, schedule)
   })

@@ -87,8 +87,11 @@ export type Fault = CallFault | CrashFault
 export class ScheduleInvalid extends Data.TaggedError("ScheduleInvalid")<{
   readonly schedule: string
   readonly part: string
+  /** Why it is no fault of this saga, where it could be one of another. */
+  readonly problem?: string
 }> {
   override get message(): string {
+    if (this.problem !== undefined) return `"${this.part}" in "${this.schedule}": ${this.problem}`
     return `"${this.part}" in "${this.schedule}" is no fault: one is "<path>:<what>", as in "flight:lost", "~hotel#2:fails(SoldOut)*" (a compensation, its second call, and all that follow) or "journal#3:crash-after"`
   }
 }

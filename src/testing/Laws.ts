@@ -148,7 +148,8 @@ export class LawsUnchecked extends Data.TaggedError("LawsUnchecked")<{
  *
  * **When to use**
  *
- * Use with the fakes that the other tests stand on, and with the real participants where there is a place to try them.
+ * Use with the fakes that the other tests stand on: they answer in Effect's time. What waits for the machine, as a real
+ * participant does, is not waited for, and counts as what never ends.
  *
  * **Details**
  *
@@ -196,6 +197,9 @@ export const laws = <P, S, O, A, E, R, M, R2 = never>(
 ): Effect.Effect<LawReport, LawBroken | LawsUnchecked | NoSample> =>
   Effect.gen(function*() {
     const { payloads = [], replay, runs = 20, seed = 1, unreachable = [] } = options
+    if (!(Number.isInteger(runs) && runs > 0)) {
+      throw new RangeError(`The option "runs" of laws is ${runs}: give a whole number of 1 or more`)
+    }
     // The services are those that the layer builds: the types have checked that.
     const bench = new Bench(
       saga as unknown as AnyRunnable,

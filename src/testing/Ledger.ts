@@ -139,8 +139,13 @@ export interface LedgerService {
   /** Fails with the first violation. */
   readonly check: Effect.Effect<void, LedgerViolation>
   /**
+   * Fails with the first violation. One that stood in the way of nothing, because the saga itself has reported it as open
+   * or uncertain, may stand while what came before it is undone.
+   */
+  readonly checkFor: (options: { readonly reported: ReadonlyArray<StepPath> }) => Effect.Effect<void, LedgerViolation>
+  /**
    * Fails with the first violation, or with what is left over of a saga that was undone. What stands of a step that the
-   * saga itself reported as uncertain is not.
+   * saga itself reported as uncertain is not, and what came before that may be undone.
    */
   readonly settled: (options?: { readonly uncertain?: ReadonlyArray<StepPath> }) => Effect.Effect<void, LedgerViolation>
 }
@@ -183,6 +188,13 @@ class Books {
     this.#undone.add(key)
   }
 
+  /** The first violation that is one although these are reported. */
+  violation(reported: ReadonlyArray<StepPath>): LedgerViolation | undefined {
+    return this.violations.find((violation) =>
+      violation._tag !== "UndoneOutOfOrder" || !reported.includes(violation.standing)
+    )
+  }
+
   leftOver(uncertain: ReadonlyArray<StepPath>): LedgerViolation | undefined {
     const entry = this.standing.find(({ step }) => !uncertain.includes(step))
     return entry === undefined ? undefined : new LeftOver(entry)
@@ -198,7 +210,12 @@ class Books {
 const serviceOf = (books: Books): LedgerService => {
   const settled: LedgerService["settled"] = ({ uncertain = [] } = {}) =>
     Effect.suspend(() => {
-      const violation = books.violations[0] ?? books.leftOver(uncertain)
+      const violation = books.violation(uncertain) ?? books.leftOver(uncertain)
+      return violation === undefined ? Effect.void : Effect.fail(violation)
+    })
+  const checkFor: LedgerService["checkFor"] = ({ reported }) =>
+    Effect.suspend(() => {
+      const violation = books.violation(reported)
       return violation === undefined ? Effect.void : Effect.fail(violation)
     })
   return {
@@ -207,7 +224,8 @@ const serviceOf = (books: Books): LedgerService => {
     cancel: (key, step) => Effect.sync(() => books.undo(key, step, false)),
     standing: Effect.sync(() => books.standing),
     violations: Effect.sync(() => [...books.violations]),
-    check: Effect.suspend(() => books.violations[0] === undefined ? Effect.void : Effect.fail(books.violations[0])),
+    check: checkFor({ reported: [] }),
+    checkFor,
     settled
   }
 }

@@ -1,11 +1,11 @@
 /** `SagaTest.explore`: what it tries, what it finds, what it says, and that it says nothing where nothing is wrong. */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Clock, Context, Effect, Layer, Ref, Result, Schedule, Schema } from "effect"
+import { Cause, Clock, Context, Effect, Exit, Layer, Ref, Result, Schedule, Schema } from "effect"
 import { Saga } from "effect-saga"
 import { SagaJournal } from "effect-saga/SagaJournal"
 import { SqlSagaJournal } from "effect-saga/sql"
 import * as NodeSqlite from "effect-saga/sql/NodeSqlite"
-import { Fault, SagaTest } from "effect-saga/testing"
+import { Fault, Ledger, SagaTest } from "effect-saga/testing"
 import { bookTrip } from "../../examples/travel-booking/saga.ts"
 import { Travel } from "../../examples/travel-booking/services.ts"
 
@@ -244,6 +244,81 @@ ${found.timeline}
     }))
 })
 
+describe("a fault of its own", () => {
+  const bug = (): never => {
+    throw new Error("bug")
+  }
+  const failing = {
+    "an output that throws": SagaTest.explore(two.pipe(Saga.output(Schema.String, bug)), options),
+    "a predicate that throws": SagaTest.explore(two.pipe(Saga.when("if", bug, (fork) => fork)), options),
+    "an action that dies": SagaTest.explore(two.pipe(Saga.check("end", { action: () => Effect.sync(bug) })), options)
+  }
+  for (const [name, exploration] of Object.entries(failing)) {
+    it.effect(`${name} is a violation although nothing was made to go wrong`, () =>
+      Effect.gen(function*() {
+        const error = yield* violation(exploration)
+        assert.strictEqual(error.invariant, "without a fault nothing dies")
+        assert.include(error.message, "it died by itself: Error: bug")
+        assert.deepStrictEqual(error.faults, [])
+      }))
+  }
+
+  it.effect("so is one behind the commit point, where it is parked", () =>
+    Effect.gen(function*() {
+      const saga = start.pipe(
+        Saga.pivot("pay", { action: () => Effect.void }),
+        Saga.output(Schema.String, bug)
+      )
+      const error = yield* violation(SagaTest.explore(saga, options))
+      assert.strictEqual(error.problem, "it is parked for a person")
+    }))
+
+  it.effect("an error that a step declares is none", () =>
+    Effect.gen(function*() {
+      const saga = two.pipe(Saga.check("end", { error: SoldOut, action: () => Effect.fail(new SoldOut()) }))
+      assert.strictEqual((yield* SagaTest.explore(saga, options)).ended.Succeeded, 0)
+    }))
+})
+
+describe("several payloads", () => {
+  it.effect("a violation shows its own, and replay comes to it", () =>
+    Effect.gen(function*() {
+      const saga = Saga.make("Numbers", { payload: Schema.Int }).pipe(
+        Saga.step("tea", item),
+        Saga.when("odd", ({ payload }) => payload === 3, (fork) => fork.pipe(Saga.step("cup", item)))
+      )
+      const many = {
+        payload: 1,
+        payloads: [2, 3],
+        services: Shop.layer,
+        invariant: ({ payload, status }: SagaTest.Explored<number>) =>
+          payload === 3 && status === "Compensated" ? Effect.fail("three") : Effect.void
+      }
+      const error = yield* violation(SagaTest.explore(saga, many))
+      assert.include(error.message, "  payload    3")
+      const again = yield* violation(SagaTest.replay(saga, error.replay, many))
+      assert.strictEqual(again.payload, 3)
+      // Only one of them leads there.
+      yield* violation(SagaTest.replay(saga, "odd/cup:dies", many))
+      yield* SagaTest.replay(saga, "odd/cup:dies", { ...many, invariant: () => Effect.void })
+    }))
+})
+
+describe("a ledger that knows the order", () => {
+  it.effect("lets what came before be undone when a compensation has failed for good", () =>
+    Effect.gen(function*() {
+      const step = {
+        action: (_: unknown, { idempotencyKey, path }: Saga.StepContext) =>
+          Ledger.Ledger.use((ledger) => Effect.asVoid(ledger.apply(idempotencyKey, path))),
+        compensation: (_: unknown, __: unknown, { actionKey, path }: Saga.CompensationContext) =>
+          Ledger.Ledger.use((ledger) => ledger.cancel(actionKey, path)),
+        whenUncertain: "compensate" as const
+      }
+      const saga = start.pipe(Saga.step("flight", step), Saga.step("hotel", step))
+      yield* SagaTest.explore(saga, { payload: undefined, services: Ledger.layerFor(saga) })
+    }))
+})
+
 describe("what is refused", () => {
   it.effect("a place that no payload leads to, until it is named or led to", () =>
     Effect.gen(function*() {
@@ -285,8 +360,55 @@ describe("what is refused", () => {
     Effect.gen(function*() {
       const invalid = yield* Effect.flip(SagaTest.replay(two, "tea explodes", options))
       assert.strictEqual(invalid._tag, "ScheduleInvalid")
-      const missed = yield* Effect.flip(SagaTest.replay(two, "milk:lost", options))
+      const unknown = yield* Effect.flip(SagaTest.replay(two, "milk:lost", options))
+      assert.strictEqual(
+        unknown.message,
+        `"milk:lost" in "milk:lost": there is no such place; those of Shopping are tea, ~tea, cup, ~cup`
+      )
+      const missed = yield* Effect.flip(SagaTest.replay(two, "tea#7:lost", options))
       assert.strictEqual(missed._tag, "FaultNotReached")
+    }))
+
+  it.effect("a fault in a schedule that can never happen where it is", () =>
+    Effect.gen(function*() {
+      for (
+        const fault of ["tea:fails", "tea:fails(Renamed)", "tea:lost(SoldOut)", "tea:fails-late(SoldOut)", "tea:twice*"]
+      ) {
+        const error = yield* Effect.flip(SagaTest.replay(two, fault, options))
+        assert.strictEqual(error._tag, "ScheduleInvalid", fault)
+        assert.include(
+          error.message,
+          "it cannot happen there; what can is tea:fails(SoldOut), tea:fails(Closed), tea:dies"
+        )
+      }
+      const undo = yield* Effect.flip(SagaTest.replay(two, "cup:dies + ~tea:fails(SoldOut)", options))
+      assert.include(undo.message, "what can is ~tea:fails, ~tea:dies")
+      yield* SagaTest.replay(two, "cup:dies + ~tea:fails*", options)
+    }))
+
+  it.effect("places that do not exist", () =>
+    Effect.gen(function*() {
+      for (const wrong of [{ places: ["te"] }, { unreachable: ["te"] }, { places: ["tea", "journal"] }]) {
+        const error = yield* Effect.flip(SagaTest.explore(two, { ...options, ...wrong }))
+        assert.instanceOf(error, SagaTest.PlacesUnknown)
+        assert.include(error.message, "Its places are tea, ~tea, cup, ~cup")
+      }
+      const journal = SagaJournal.layerMemory
+      yield* SagaTest.explore(two, { ...options, journal, depth: 1, places: ["journal"] })
+      const { text } = yield* SagaTest.explore(two, { ...options, unreachable: ["tea"], depth: 1 })
+      assert.include(text, "unreachable tea (and was reached)")
+    }))
+
+  it.effect("numbers that say nothing", () =>
+    Effect.gen(function*() {
+      for (
+        const wrong of [{ depth: -1 }, { depth: 1.5 }, { limit: 0 }, { limit: Number.NaN }, { random: -1 }, {
+          seed: 0.5
+        }]
+      ) {
+        const exit = yield* Effect.exit(SagaTest.explore(two, { ...options, ...wrong }))
+        assert.isTrue(Exit.isFailure(exit) && Cause.squash(exit.cause) instanceof RangeError, JSON.stringify(wrong))
+      }
     }))
 })
 

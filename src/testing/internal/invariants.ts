@@ -106,7 +106,9 @@ const invariants: Readonly<Record<string, Check>> = {
   "I1 every start ends, or is parked for a person": ({ ran }) => {
     if (ran.disagreement === lostStart) return ran.disagreement
     const last = ran.facts.at(-1)
-    if (ran.exit === undefined) return `nothing moves any more, and it has not ended; the last fact is ${last?._tag}`
+    if (ran.exit === undefined) {
+      return `nothing moves any more, and it has not ended; the last fact is ${last?._tag}. A fake that waits for the machine, as for a file, a socket or a timer of Node, is not waited for: let it answer in Effect's time`
+    }
     return last !== undefined && (finals.has(last._tag) || last._tag === "SagaStuck")
       ? undefined
       : `the last fact is ${last?._tag}, and the caller got ${said(ran.exit)}`

@@ -141,7 +141,7 @@ const stopping: ReadonlySet<Fault["deed"]> = new Set(["interrupted", "interrupte
 
 /** What the strict ledger says of a run that ended like this. */
 const ledgerOf = (ledger: Ledger["Service"], { reported, status }: Explored): Effect.Effect<void, unknown> =>
-  status === "Compensated" ? ledger.settled({ uncertain: reported }) : ledger.check
+  status === "Compensated" ? ledger.settled({ uncertain: reported }) : ledger.checkFor({ reported })
 
 /** Opens a lab, with a sample of each error that a step declares. */
 export const open = (subject: Subject): Effect.Effect<Lab, NoSample> =>

@@ -8,6 +8,8 @@ const plural = (count: number, one: string, many = `${one}s`): string => `${coun
 export const textOf = (report: Omit<Report, "text">): string => {
   const { crashes, ended, places, random, saga, schedules, skipped, unbounded, unreachable } = report
   const of = (kind: "action" | "compensation") => places.filter((place) => place.kind === kind).length
+  const reachedAllTheSame = (name: string) =>
+    places.some((place) => nameOf(place) === name) ? `${name} (and was reached)` : name
   const untried = places.filter(({ faults }) => faults === 0).map(nameOf)
   const faults = places.reduce((sum, place) => sum + place.faults, 0)
   const counts = schedules.map((count, size) => `${count.toLocaleString("en")} of ${plural(size, "fault")}`)
@@ -19,7 +21,7 @@ export const textOf = (report: Omit<Report, "text">): string => {
     ...(untried.length === 0 ? [] : [["untried", `${untried.join(", ")}: come to by the last fault`] as const]),
     ...(skipped === 0 ? [] : [["left out", `${skipped.toLocaleString("en")} schedules, over the limit`] as const]),
     ["ended", ends.join(", ")],
-    ...(unreachable.length === 0 ? [] : [["unreachable", unreachable.join(", ")] as const]),
+    ...(unreachable.length === 0 ? [] : [["unreachable", unreachable.map(reachedAllTheSame).join(", ")] as const]),
     ...(unbounded.length === 0 ? [] : [["unbounded", `${unbounded.join(", ")}: without a timeout`] as const])
   ]
   return [

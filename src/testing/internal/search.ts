@@ -2,15 +2,17 @@
  * Which schedules of faults are run: none, then one fault at each place that was come to, then one more behind each of
  * these, and random programs beside. Each run says where the next fault may be, so that every schedule is reached.
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import { timeline } from "../../diagram/index.ts"
 import type { Explored, Report } from "../Exploration.ts"
-import { FaultNotReached, PlacesUnreached, SagaViolation } from "../Exploration.ts"
+import { FaultNotReached, PlacesUnknown, PlacesUnreached, SagaViolation } from "../Exploration.ts"
 import type { CallFault, Fault } from "../Fault.ts"
-import { format } from "../Fault.ts"
+import { format, ScheduleInvalid } from "../Fault.ts"
 import type { Harness, Plan, SeenCall } from "./harness.ts"
 import { canLast, crashes, faultsOf, isCut, planOf } from "./harness.ts"
 import type { Lab, Verdict } from "./lab.ts"
+import type { Place } from "./places.ts"
 import { callsIn, nameOf, placeIn, placesOf } from "./places.ts"
 import { drawing } from "./random.ts"
 import { textOf } from "./reportText.ts"
@@ -23,19 +25,20 @@ export interface Bounds {
   readonly programs: number
   readonly seed: number
   readonly unreachable: ReadonlyArray<string>
-  /** Whether the places were named. */
-  readonly isNamed: boolean
+  /** The places, where they were named. */
+  readonly named: ReadonlyArray<string> | undefined
   /** Whether the last fault may be there. */
   readonly wanted: (place: string) => boolean
 }
 
 type Schedule = ReadonlyArray<Fault>
-export type SearchError = SagaViolation | FaultNotReached | PlacesUnreached
+export type SearchError = SagaViolation | FaultNotReached | PlacesUnreached | PlacesUnknown
 
 /** A search with what it has seen so far. */
 export class Search {
   readonly #lab: Lab
   readonly #bounds: Bounds
+  readonly #places: ReadonlyArray<Place>
   readonly #placeOf: ReturnType<typeof placeIn>
   /** The faults that were tried, by place, and those around writes. */
   readonly #tried = new Map<string, Set<string>>()
@@ -49,11 +52,17 @@ export class Search {
   constructor(lab: Lab, bounds: Bounds) {
     this.#lab = lab
     this.#bounds = bounds
-    this.#placeOf = placeIn(placesOf(lab.definition))
+    this.#places = placesOf(lab.definition)
+    this.#placeOf = placeIn(this.#places)
   }
 
   readonly all: Effect.Effect<Report, SearchError> = Effect.gen({ self: this }, function*() {
-    const { depth, payloads, programs } = this.#bounds
+    const { depth, named = [], payloads, programs, unreachable } = this.#bounds
+    const known = [...callsIn(this.#places).map(nameOf), ...this.#lab.twin === undefined ? [] : ["journal"]]
+    const unknown = [...named, ...unreachable].filter((name) => !known.includes(name))
+    if (unknown.length > 0) {
+      return yield* new PlacesUnknown({ saga: this.#lab.definition.saga, places: unknown, known })
+    }
     for (const payload of payloads) {
       let level: Array<Schedule> = [[]]
       for (let size = 0; size <= depth; size++) {
@@ -97,9 +106,50 @@ export class Search {
     })
   }
 
+  /** Runs a schedule that somebody wrote down, with each payload that leads to its faults. */
+  again(schedule: Schedule, text: string): Effect.Effect<void, SearchError | ScheduleInvalid> {
+    return Effect.gen({ self: this }, function*() {
+      for (const fault of schedule) {
+        if (fault.kind === "journal" || this.#placeOf(fault.path) !== undefined) continue
+        const places = callsIn(this.#places).map(nameOf).join(", ")
+        const problem = `there is no such place; those of ${this.#lab.definition.saga} are ${places}`
+        return yield* new ScheduleInvalid({ schedule: text, part: format([fault]), problem })
+      }
+      const missed: Array<FaultNotReached> = []
+      for (const payload of this.#bounds.payloads) {
+        const run = Effect.catchTag(
+          this.#checked(schedule, text, payload),
+          "FaultNotReached",
+          (error) => Effect.sync(() => void missed.push(error))
+        )
+        yield* run
+      }
+      if (missed.length === this.#bounds.payloads.length) return yield* missed[0]!
+    })
+  }
+
+  /** Runs a schedule, unless there is a fault in it that could never happen where it is. */
+  #checked(schedule: Schedule, text: string, payload: unknown): Effect.Effect<void, SearchError | ScheduleInvalid> {
+    return Effect.gen({ self: this }, function*() {
+      const { harness } = yield* this.#lab.run(planOf(schedule), payload)
+      for (const fault of schedule) {
+        const call = fault.kind === "journal" ? undefined : harness.calls.find((call) => isAt(fault, call))
+        if (call === undefined || fault.kind === "journal") continue
+        const possible = faultsOf(call, harness.samplesOf(call.step))
+        const same = possible.some(({ deed, error }) => deed === fault.deed && error === fault.error)
+        if (same && (!fault.lasting || canLast(fault))) continue
+        const faults = possible.map((fault) => format([{ ...fault, call: 1 }])).join(", ")
+        const problem = `it cannot happen there; what can is ${faults}`
+        return yield* new ScheduleInvalid({ schedule: text, part: format([fault]), problem })
+      }
+      yield* this.one(schedule, payload)
+    })
+  }
+
   #judge(verdict: Verdict, schedule: Schedule, payload: unknown): Effect.Effect<void, SagaViolation> {
     return Effect.gen({ self: this }, function*() {
-      const broken = verdict.broken ?? (yield* this.#differs(verdict, schedule, payload))
+      const broken = verdict.broken ?? (schedule.length === 0 ? failsAlone(verdict) : undefined) ??
+        (yield* this.#differs(verdict, schedule, payload))
       if (broken === undefined) {
         this.#ended[verdict.state!.status as Explored["status"]]++
         this.#runs++
@@ -231,9 +281,9 @@ export class Search {
   // ------------------------------------------------------------------------------------------- the report
 
   #report(): Effect.Effect<Report, PlacesUnreached> {
-    const { depth, isNamed, programs, unreachable, wanted } = this.#bounds
+    const { depth, named, programs, unreachable, wanted } = this.#bounds
     const { saga } = this.#lab.definition
-    const places = callsIn(placesOf(this.#lab.definition)).map((place) => ({
+    const places = callsIn(this.#places).map((place) => ({
       ...place,
       faults: this.#tried.get(`${place.kind} ${place.path}`)?.size ?? 0
     }))
@@ -241,7 +291,7 @@ export class Search {
       const name = nameOf({ kind, path })
       if (!wanted(name) || unreachable.includes(name)) return false
       // What was asked for by name has to be tried; of all others it is enough that they were come to.
-      return !this.#tried.has(`${kind} ${path}`) || isNamed && faults === 0
+      return !this.#tried.has(`${kind} ${path}`) || named !== undefined && faults === 0
     })
     if (missing.length > 0) return Effect.fail(new PlacesUnreached({ saga, places: missing.map(nameOf) }))
     const report = {
@@ -257,6 +307,14 @@ export class Search {
     }
     return Effect.succeed({ ...report, text: textOf(report) })
   }
+}
+
+/** What is wrong with a run in which nothing was made to go wrong: it may fail by an error that a step declares, and not die. */
+const failsAlone = ({ state }: Verdict): Verdict["broken"] => {
+  const invariant = "without a fault nothing dies"
+  if (state?.status === "Stuck") return { invariant, problem: "it is parked for a person" }
+  const defect = state?.cause?.reasons.find(Cause.isDieReason)
+  return defect === undefined ? undefined : { invariant, problem: `it died by itself: ${String(defect.defect)}` }
 }
 
 /** When a fault happened. */
