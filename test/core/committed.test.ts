@@ -268,6 +268,9 @@ describe("F26 after the commit point: forward only", () => {
         assert.deepStrictEqual(leftOf(exit), names)
         const [[, { failures }]] = reasons(exit) as [[string, Saga.ForwardRecoveryFailed]]
         assert.include(failures.map(({ cause }) => Cause.pretty(cause)).join(), "boom")
+        // A sleep is nothing that is left to do; where it threw is told all the same.
+        const path = what === "the duration of a sleep" ? "night" : names[0]
+        assert.deepStrictEqual(failures.map(({ attempts, path }) => [path, attempts]), [[path, 1]])
         assert.strictEqual(ledger.text, text)
       }))
   }
