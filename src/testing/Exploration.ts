@@ -67,6 +67,8 @@ export interface Report {
   readonly schedules: ReadonlyArray<number>
   /** How many writes to the journal a process died at, or an engine closed at. */
   readonly crashes: number
+  /** How many faults of events that participants publish were tried. */
+  readonly deliveries: number
   /** How many random programs of faults were run beside. */
   readonly random: number
   /** How many schedules were left out because there were more than `limit`. */

@@ -7,6 +7,7 @@
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
+import type { EventBus } from "../EventBus.ts"
 import type { SagaJournal } from "../SagaJournal.ts"
 import type { Phase, Saga } from "../SagaValue.ts"
 import type {
@@ -39,9 +40,10 @@ export interface ExploreOptions<P, R, R2> {
   readonly payloads?: ReadonlyArray<P>
   /**
    * The services of its steps: fakes that behave as the real ones do. Built anew for each run. If there is a `Ledger`
-   * among them, it has to balance.
+   * among them, it has to balance. There is an `EventBus` around them: what they publish there comes to the saga, and may
+   * come twice, late, or with its answer lost.
    */
-  readonly services: Layer.Layer<R | R2, unknown>
+  readonly services: Layer.Layer<Exclude<R, EventBus> | R2, unknown, EventBus>
   /** What has to hold when a run is over, however it ended: fails when it does not. */
   readonly invariant?: (run: Explored<P>) => Effect.Effect<unknown, unknown, R | R2>
   /**
@@ -75,8 +77,8 @@ export interface ExploreOptions<P, R, R2> {
    */
   readonly seed?: number
   /**
-   * Where the last fault of a schedule may be: as in `payment`, `lines/*\/reserve`, `~hotel` for a compensation, and
-   * `journal` for the writes to it.
+   * Where the last fault of a schedule may be: as in `payment`, `lines/*\/reserve`, `~hotel` for a compensation,
+   * `journal` for the writes to it, and `event` for what the services publish.
    *
    * @default everywhere
    */

@@ -71,12 +71,25 @@ export interface CrashFault {
 }
 
 /**
+ * The `event`-th event that a participant publishes is delivered twice, or a minute late so that others come before it, or is
+ * kept while the answer to who published it is lost. Counted from 1.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface EventFault {
+  readonly kind: "event"
+  readonly event: number
+  readonly deed: "twice" | "late" | "lost"
+}
+
+/**
  * One thing that goes wrong.
  *
  * @category models
  * @since 0.1.0
  */
-export type Fault = CallFault | CrashFault
+export type Fault = CallFault | CrashFault | EventFault
 
 /**
  * A text is no schedule of faults.
@@ -92,7 +105,7 @@ export class ScheduleInvalid extends Data.TaggedError("ScheduleInvalid")<{
 }> {
   override get message(): string {
     if (this.problem !== undefined) return `"${this.part}" in "${this.schedule}": ${this.problem}`
-    return `"${this.part}" in "${this.schedule}" is no fault: one is "<path>:<what>", as in "flight:lost", "~hotel#2:fails(SoldOut)*" (a compensation, its second call, and all that follow) or "journal#3:crash-after"`
+    return `"${this.part}" in "${this.schedule}" is no fault: one is "<path>:<what>", as in "flight:lost", "~hotel#2:fails(SoldOut)*" (a compensation, its second call, and all that follow) "journal#3:crash-after" or "event#2:twice"`
   }
 }
 
@@ -104,6 +117,7 @@ const encodePath = (path: StepPath): string => path.split("/").map(encode).join(
 /** How a fault is written down. */
 const formatFault = (fault: Fault): string => {
   if (fault.kind === "journal") return `journal#${fault.write}:${fault.deed}`
+  if (fault.kind === "event") return `event#${fault.event}:${fault.deed}`
   const { call, deed, error, kind, lasting, path } = fault
   return `${kind === "compensation" ? "~" : ""}${encodePath(path)}${call === 1 ? "" : `#${call}`}:${deed}${
     error === undefined ? "" : `(${encode(error)})`
@@ -131,6 +145,7 @@ export const format = (schedule: ReadonlyArray<Fault>): string =>
   schedule.length === 0 ? "no fault" : schedule.map(formatFault).join(" + ")
 
 const crash = /^journal#(\d+):(crash-before|crash-after|freeze|close)$/
+const event = /^event#(\d+):(twice|late|lost)$/
 const call =
   /^(~?)([^~#:()*+\s]+?)(?:#(\d+))?:(fails|fails-late|dies|lost|hangs|late|interrupted|interrupted-late|twice)(?:\(([^()*]*)\))?(\*?)$/
 
@@ -165,6 +180,11 @@ const faultOf = (part: string): Fault | undefined => {
   if (journal !== null) {
     const [, write, deed] = journal as unknown as [string, string, CrashFault["deed"]]
     return { kind: "journal", write: Number(write), deed }
+  }
+  const published = event.exec(part)
+  if (published !== null) {
+    const [, number, deed] = published as unknown as [string, string, EventFault["deed"]]
+    return { kind: "event", event: Number(number), deed }
   }
   const found = call.exec(part)
   if (found === null) return undefined
@@ -208,6 +228,14 @@ export const words = (fault: Fault): string => {
       "close": "the engine closes in good order behind"
     }
     return `${what[fault.deed]} write ${fault.write} to its journal`
+  }
+  if (fault.kind === "event") {
+    const what: Record<EventFault["deed"], string> = {
+      twice: "is delivered twice",
+      late: "comes a minute late",
+      lost: "is kept, and the answer to who published it is lost"
+    }
+    return `event ${fault.event} of the participants ${what[fault.deed]}`
   }
   const { call, deed, error = "an error", kind, lasting, path } = fault
   const what: Record<Deed, string> = {

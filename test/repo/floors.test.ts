@@ -158,6 +158,7 @@ const floors: Record<string, number> = {
   "testing/Fault": 60,
   "testing/Trace": 60,
   "testing/internal/asking": 60,
+  "testing/internal/bus": 62,
   "testing/internal/engine/scenes": 60,
   "testing/internal/expect": 60,
   "testing/internal/journal/promise": 60,
@@ -183,16 +184,16 @@ const floors: Record<string, number> = {
   "testing/internal/engine/promises": 62,
   "testing/internal/random": 62,
   "testing/internal/reportText": 62,
-  "testing/internal/runs": 62,
-  "testing/Laws": 63,
+  "testing/internal/runs": 63,
+  "testing/Laws": 64,
   "testing/SagaEngineTest": 63,
-  "testing/internal/invariants": 63,
-  "testing/internal/lab": 64,
-  "testing/internal/search": 65,
-  "testing/Explore": 66,
-  "testing/SagaTest": 67,
-  "testing/vitest": 67,
-  "testing/index": 68,
+  "testing/internal/invariants": 64,
+  "testing/internal/lab": 65,
+  "testing/internal/search": 66,
+  "testing/Explore": 67,
+  "testing/SagaTest": 68,
+  "testing/vitest": 68,
+  "testing/index": 69,
   // the door
   index: 90
 }
@@ -227,8 +228,8 @@ const roomImports: Record<string, ReadonlyArray<string>> = {
 
 /** The rooms that another one may look into, each with its reason. */
 const openRooms: Record<string, ReadonlyArray<string>> = {
-  // A run that broke a promise is shown as its timeline.
-  testing: ["diagram"]
+  // A run that broke a promise is shown as its timeline, and a saga that awaits events gets them from a bus in memory.
+  testing: ["diagram", "events"]
 }
 
 const files = sources()

@@ -11,7 +11,7 @@ import type { Call, CalledStep } from "../../SagaIntercept.ts"
 import { intercept } from "../../SagaIntercept.ts"
 import type { Phase, Saga } from "../../SagaValue.ts"
 import type { StepPath } from "../../StepPath.ts"
-import type { CallFault, CrashFault, Deed, Fault } from "../Fault.ts"
+import type { CallFault, CrashFault, Deed, EventFault, Fault } from "../Fault.ts"
 import type { Sample } from "./samples.ts"
 import type { World } from "./world.ts"
 
@@ -40,6 +40,9 @@ export interface SeenCall {
 /** What can happen to a process around a write. */
 export const crashes = ["crash-before", "crash-after", "freeze", "close"] as const
 
+/** What can happen to an event that is published. */
+export const deliveries = ["twice", "late", "lost"] as const
+
 /** A process of the engine, or of the fiber. */
 export class Process {
   dead = false
@@ -58,6 +61,7 @@ export const CurrentProcess = Context.Reference<Process>("effect-saga/testing/Pr
 export interface Plan {
   readonly onCall: (call: SeenCall, samples: ReadonlyArray<Sample>) => CallFault | undefined
   readonly onWrite: (write: number) => CrashFault | undefined
+  readonly onEvent: (event: number) => EventFault | undefined
 }
 
 /** What can be an outage: what goes wrong again when it is tried again. */
@@ -71,14 +75,21 @@ export const breaks = (fault: CallFault, { call, kind, path }: SeenCall): boolea
 /** A plan that is written down. */
 export const planOf = (schedule: ReadonlyArray<Fault>): Plan => ({
   onCall: (call) => {
-    for (const fault of schedule) if (fault.kind !== "journal" && breaks(fault, call)) return fault
+    for (const fault of schedule) if (isOfCall(fault) && breaks(fault, call)) return fault
     return undefined
   },
   onWrite: (write) => {
     for (const fault of schedule) if (fault.kind === "journal" && fault.write === write) return fault
     return undefined
+  },
+  onEvent: (event) => {
+    for (const fault of schedule) if (fault.kind === "event" && fault.event === event) return fault
+    return undefined
   }
 })
+
+/** Whether a fault is one of an action or a compensation. */
+export const isOfCall = (fault: Fault): fault is CallFault => fault.kind === "action" || fault.kind === "compensation"
 
 /** What is thrown and lost on purpose: one for each text, because a stack is dear and of no use. */
 const injected = (text: string): Error => {
@@ -111,6 +122,8 @@ export class Harness {
   readonly told: Array<SagaEvent> = []
   /** How many batches were written to the journal, and when. */
   readonly writes: Array<number> = []
+  /** How many events participants have published, and when. */
+  readonly published: Array<number> = []
   /** Calls that never answer, with what would cut them. */
   readonly hanging = new Set<SeenCall>()
   /** Stops the saga as somebody from outside would. */
@@ -145,6 +158,14 @@ export class Harness {
   write(): CrashFault | undefined {
     this.writes.push(this.#world.ticks++)
     const fault = this.#plan.onWrite(this.writes.length)
+    if (fault !== undefined) this.injected.push(fault)
+    return fault
+  }
+
+  /** An event is published: what happens to it. */
+  publish(): EventFault | undefined {
+    this.published.push(this.#world.ticks++)
+    const fault = this.#plan.onEvent(this.published.length)
     if (fault !== undefined) this.injected.push(fault)
     return fault
   }

@@ -3,8 +3,10 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Layer from "effect/Layer"
+import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import { EventBus } from "../../EventBus.ts"
+import { MemoryBus } from "../../events/index.ts"
 import type { CalledStep } from "../../SagaIntercept.ts"
 import { SagaJournal } from "../../SagaJournal.ts"
 import type { SagaDefinition } from "../../SagaValue.ts"
@@ -13,12 +15,13 @@ import type { Explored } from "../Exploration.ts"
 import { NoSample } from "../Exploration.ts"
 import type { Fault } from "../Fault.ts"
 import { Ledger } from "../Ledger.ts"
+import { RunBus } from "./bus.ts"
 import type { AnyRunnable, Plan, Samples } from "./harness.ts"
 import { Harness } from "./harness.ts"
 import type { Broken, Judged } from "./invariants.ts"
 import { brokenBy, reported, stateOf } from "./invariants.ts"
 import { orderIn } from "./order.ts"
-import { inFiber, onEngine } from "./runs.ts"
+import { executionId, inFiber, onEngine } from "./runs.ts"
 import type { Sample } from "./samples.ts"
 import { samplesOf } from "./samples.ts"
 import { World } from "./world.ts"
@@ -26,7 +29,7 @@ import { World } from "./world.ts"
 /** What is explored, with its types taken off. */
 export interface Subject {
   readonly saga: AnyRunnable
-  readonly services: Layer.Layer<never, unknown>
+  readonly services: Layer.Layer<never, unknown, EventBus>
   readonly invariant: ((run: Explored) => Effect.Effect<unknown, unknown>) | undefined
   /** The journal of the engine that it runs on; `undefined`: it runs in a fiber. */
   readonly journal: Layer.Layer<SagaJournal, unknown> | undefined
@@ -77,10 +80,16 @@ export class Lab {
     const saga = this.#wrapped
     return Effect.gen({ self: this }, function*() {
       const harness = new Harness(plan, this.#samples, world)
-      const context = yield* build(services)
+      const bus = new RunBus(world, harness, executionId)
+      if (journal === undefined) {
+        bus.attach(Context.get(yield* build(MemoryBus.layer), EventBus))
+      }
+      const own = yield* build(Layer.provide(services, Layer.succeed(EventBus, bus)))
+      // Who brings a bus of his own keeps it.
+      const context: Context.Context<never> = Context.merge(Context.make(EventBus, bus), own)
       const ran = journal === undefined
         ? yield* inFiber(saga, payload, context, world, harness)
-        : yield* onEngine(saga, payload, context, Context.get(yield* build(journal), SagaJournal), world, harness)
+        : yield* onEngine(saga, payload, context, Context.get(yield* build(journal), SagaJournal), world, harness, bus)
       const { calls, injected } = harness
       const judged: Judged = {
         ran,
@@ -93,8 +102,8 @@ export class Lab {
       }
       const broken = brokenBy(judged)
       if (broken !== undefined) return { ...judged, harness, broken, cause: undefined }
-      const own = yield* world.aside(this.#own(judged, harness, context, payload))
-      return { ...judged, harness, ...own }
+      const said = yield* world.aside(this.#own(judged, harness, context, payload))
+      return { ...judged, harness, ...said }
     })
   }
 

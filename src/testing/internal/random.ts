@@ -1,7 +1,7 @@
 /** Random programs of faults: a plan that decides at each call, from one number, so that it is the same each time. */
 import type { CallFault } from "../Fault.ts"
 import type { Plan } from "./harness.ts"
-import { breaks, canLast, crashes, faultsOf } from "./harness.ts"
+import { breaks, canLast, crashes, deliveries, faultsOf } from "./harness.ts"
 
 /** Pseudo-random numbers from 0 to 1 (mulberry32). */
 const numbers = (seed: number) => {
@@ -37,6 +37,7 @@ export const drawing = (seed: number): Plan => {
     onWrite: (write) =>
       next() < rate / 3
         ? { kind: "journal", write, deed: pick(crashes) }
-        : undefined
+        : undefined,
+    onEvent: (event) => next() < rate ? { kind: "event", event, deed: pick(deliveries) } : undefined
   }
 }

@@ -6,7 +6,7 @@ const plural = (count: number, one: string, many = `${one}s`): string => `${coun
 
 /** Says a report for a person. */
 export const textOf = (report: Omit<Report, "text">): string => {
-  const { crashes, ended, places, random, saga, schedules, skipped, unbounded, unreachable } = report
+  const { crashes, deliveries, ended, places, random, saga, schedules, skipped, unbounded, unreachable } = report
   const of = (kind: "action" | "compensation") => places.filter((place) => place.kind === kind).length
   const reachedAllTheSame = (name: string) =>
     places.some((place) => nameOf(place) === name) ? `${name} (and was reached)` : name
@@ -16,7 +16,12 @@ export const textOf = (report: Omit<Report, "text">): string => {
   const ends = Object.entries(ended).map(([status, count]) => `${count.toLocaleString("en")} ${status}`)
   const lines: ReadonlyArray<readonly [string, string]> = [
     ["places", `${plural(of("action"), "action")}, ${plural(of("compensation"), "compensation")}: all reached`],
-    ["faults", `${faults} at these places${crashes === 0 ? "" : `, ${crashes} around writes to the journal`}`],
+    [
+      "faults",
+      `${faults} at these places${crashes === 0 ? "" : `, ${crashes} around writes to the journal`}${
+        deliveries === 0 ? "" : `, ${deliveries} of events that come`
+      }`
+    ],
     ["schedules", `${counts.join(", ")}${random === 0 ? "" : `, ${random.toLocaleString("en")} at random`}`],
     ...(untried.length === 0 ? [] : [["untried", `${untried.join(", ")}: come to by the last fault`] as const]),
     ...(skipped === 0 ? [] : [["left out", `${skipped.toLocaleString("en")} schedules, over the limit`] as const]),

@@ -10,6 +10,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
+import { EventBus } from "../../EventBus.ts"
 import { SagaEngine } from "../../SagaEngine.ts"
 import type { SagaEvent } from "../../SagaEvent.ts"
 import type { Journal, Written } from "../../SagaJournal.ts"
@@ -19,6 +20,7 @@ import type { SagaObserver } from "../../SagaObserver.ts"
 import { outcome } from "../../SagaRun.ts"
 import type { Outcome } from "../../SagaRun.ts"
 import { factsOn, isStuck } from "./asking.ts"
+import type { RunBus } from "./bus.ts"
 import type { AnyRunnable, Harness } from "./harness.ts"
 import { CurrentHarness, CurrentProcess, Process } from "./harness.ts"
 import type { World } from "./world.ts"
@@ -94,7 +96,8 @@ export const onEngine = (
   services: Context.Context<never>,
   journal: Journal,
   world: World,
-  harness: Harness
+  harness: Harness,
+  bus: RunBus
 ): Effect.Effect<Ran> =>
   Effect.gen(function*() {
     const processes: Array<Process> = []
@@ -117,7 +120,9 @@ export const onEngine = (
         Layer.succeed(SagaJournal, mortal(shared, process, held, world, harness))
       )
       const work = Effect.gen(function*() {
-        const engine = Context.get(yield* Layer.buildWithScope(Layer.fresh(live), scope), SagaEngine)
+        const context = yield* Layer.buildWithScope(Layer.fresh(live), scope)
+        const engine = Context.get(context, SagaEngine)
+        bus.attach(Context.get(context, EventBus))
         harness.stop = Effect.asVoid(Effect.forkDetach(there(engine.cancel(executionId)), { startImmediately: true }))
         yield* Scope.provide(engine.register(saga), scope)
         const found = yield* engine.poll(executionId)
@@ -138,6 +143,7 @@ export const onEngine = (
         }
       })
       const goesOn = exit === undefined && isGone()
+      bus.detach()
       if (!process.dead && !process.frozen) {
         yield* world.drive(there(Scope.close(scope, Exit.void)), { isOver: () => process.dead })
         process.dead = true
@@ -219,6 +225,17 @@ const mortal = (journal: Journal, process: Process, held: Scope.Scope, world: Wo
     facts: (id, from) => ask(journal.facts(id, from)),
     settled: (ids) => ask(journal.settled(ids)),
     send: (signal) => ask(journal.send(signal)),
+    events: {
+      keep: (events, atMillis) => ask(journal.events.keep(events, atMillis)),
+      wake: ask(journal.events.wake),
+      read: (requests, limit) => ask(journal.events.read(requests, limit)),
+      position: (subscription, types) => ask(journal.events.position(subscription, types)),
+      log: (options) => ask(journal.events.log(options)),
+      advance: (subscription, from, to) => ask(journal.events.advance(subscription, from, to)),
+      bury: (event, reason, atMillis) => ask(journal.events.bury(event, reason, atMillis)),
+      forget: (options) => ask(journal.events.forget(options)),
+      deadLetters: (options) => ask(journal.events.deadLetters(options))
+    },
     signals: (lease) => ask(journal.signals(lease)),
     define: (definition) => ask(journal.define(definition)),
     definition: (hash) => ask(journal.definition(hash))

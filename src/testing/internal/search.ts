@@ -10,7 +10,7 @@ import { FaultNotReached, PlacesUnknown, PlacesUnreached, SagaViolation } from "
 import type { CallFault, Fault } from "../Fault.ts"
 import { format, ScheduleInvalid } from "../Fault.ts"
 import type { Harness, Plan, SeenCall } from "./harness.ts"
-import { canLast, crashes, faultsOf, isCut, planOf } from "./harness.ts"
+import { canLast, crashes, deliveries, faultsOf, isCut, isOfCall, planOf } from "./harness.ts"
 import type { Lab, Verdict } from "./lab.ts"
 import type { Place } from "./places.ts"
 import { callsIn, nameOf, placeIn, placesOf } from "./places.ts"
@@ -43,6 +43,7 @@ export class Search {
   /** The faults that were tried, by place, and those around writes. */
   readonly #tried = new Map<string, Set<string>>()
   readonly #crashes = new Set<string>()
+  readonly #deliveries = new Set<string>()
   readonly #unbounded = new Set<string>()
   readonly #schedules: Array<number> = []
   readonly #ended: Record<Explored["status"], number> = { Succeeded: 0, Compensated: 0, Stuck: 0 }
@@ -58,7 +59,7 @@ export class Search {
 
   readonly all: Effect.Effect<Report, SearchError> = Effect.gen({ self: this }, function*() {
     const { depth, named = [], payloads, programs, unreachable } = this.#bounds
-    const known = [...callsIn(this.#places).map(nameOf), ...this.#lab.twin === undefined ? [] : ["journal"]]
+    const known = [...callsIn(this.#places).map(nameOf), "event", ...this.#lab.twin === undefined ? [] : ["journal"]]
     const unknown = [...named, ...unreachable].filter((name) => !known.includes(name))
     if (unknown.length > 0) {
       return yield* new PlacesUnknown({ saga: this.#lab.definition.saga, places: unknown, known })
@@ -110,7 +111,7 @@ export class Search {
   again(schedule: Schedule, text: string): Effect.Effect<void, SearchError | ScheduleInvalid> {
     return Effect.gen({ self: this }, function*() {
       for (const fault of schedule) {
-        if (fault.kind === "journal" || this.#placeOf(fault.path) !== undefined) continue
+        if (!isOfCall(fault) || this.#placeOf(fault.path) !== undefined) continue
         const places = callsIn(this.#places).map(nameOf).join(", ")
         const problem = `there is no such place; those of ${this.#lab.definition.saga} are ${places}`
         return yield* new ScheduleInvalid({ schedule: text, part: format([fault]), problem })
@@ -133,8 +134,8 @@ export class Search {
     return Effect.gen({ self: this }, function*() {
       const { harness } = yield* this.#lab.run(planOf(schedule), payload)
       for (const fault of schedule) {
-        const call = fault.kind === "journal" ? undefined : harness.calls.find((call) => isAt(fault, call))
-        if (call === undefined || fault.kind === "journal") continue
+        const call = isOfCall(fault) ? harness.calls.find((call) => isAt(fault, call)) : undefined
+        if (call === undefined || !isOfCall(fault)) continue
         const possible = faultsOf(call, harness.samplesOf(call.step))
         const same = possible.some(({ deed, error }) => deed === fault.deed && error === fault.error)
         if (same && (!fault.lasting || canLast(fault))) continue
@@ -187,11 +188,13 @@ export class Search {
   /** The same schedule with its last fault as a long outage, where that is anything else. */
   #longer(schedule: Schedule, { calls }: Harness): ReadonlyArray<Schedule> {
     const last = schedule.at(-1)
-    if (last === undefined || last.kind === "journal" || last.lasting || !canLast(last)) return []
+    if (last === undefined || !isOfCall(last) || last.lasting || !canLast(last)) return []
     const { call, deed, kind, path } = last
     const again = calls.find((other) => isAt({ ...last, call: call + 1 }, other))
     // One outage a place: behind it comes the next call that works.
-    const before = schedule.some((fault) => fault.kind === kind && fault.path === path && fault.lasting)
+    const before = schedule.some((fault) =>
+      isOfCall(fault) && fault.kind === kind && fault.path === path && fault.lasting
+    )
     // Process after process would die of it.
     const kills = (deed === "hangs" || deed === "late") && kind === "action" && again?.step.timeoutMillis === undefined
     return again !== undefined && !before && !kills ? [[...schedule.slice(0, -1), { ...last, lasting: true }]] : []
@@ -210,12 +213,15 @@ export class Search {
         faults.push({ kind: "journal", write: index + 1, deed })
       }
     }
+    for (const [index, tick] of harness.published.entries()) {
+      if (tick > after) { for (const deed of deliveries) faults.push({ kind: "event", event: index + 1, deed }) }
+    }
     return faults
   }
 
   /** The place of a fault as options name it. */
   #nameAt(fault: Fault): string {
-    if (fault.kind === "journal") return fault.kind
+    if (!isOfCall(fault)) return fault.kind
     return nameOf({ kind: fault.kind, path: this.#placeOf(fault.path)?.pattern ?? fault.path })
   }
 
@@ -238,6 +244,7 @@ export class Search {
     }
     for (const fault of injected) {
       if (fault.kind === "journal") this.#crashes.add(format([fault]))
+      else if (fault.kind === "event") this.#deliveries.add(format([fault]))
       else {
         const { pattern } = this.#placeOf(fault.path)!
         this.#tried.get(`${fault.kind} ${pattern}`)!.add(`${fault.deed} ${fault.error} ${fault.lasting}`)
@@ -299,6 +306,7 @@ export class Search {
       places: places.filter(({ kind, path }) => this.#tried.has(`${kind} ${path}`)),
       schedules: this.#schedules,
       crashes: this.#crashes.size,
+      deliveries: this.#deliveries.size,
       random: programs,
       skipped: this.#skipped,
       ended: this.#ended,
@@ -318,9 +326,11 @@ const failsAlone = ({ state }: Verdict): Verdict["broken"] => {
 }
 
 /** When a fault happened. */
-const tickOf = (fault: Fault, { calls, writes }: Harness): number =>
+const tickOf = (fault: Fault, { calls, published, writes }: Harness): number =>
   fault.kind === "journal"
     ? writes[fault.write - 1] ?? Infinity
+    : fault.kind === "event"
+    ? published[fault.event - 1] ?? Infinity
     : calls.find((call) => isAt(fault, call))?.beganAt ?? Infinity
 
 const isAt = (fault: CallFault, { call, kind, path }: SeenCall): boolean =>
@@ -328,6 +338,7 @@ const isAt = (fault: CallFault, { call, kind, path }: SeenCall): boolean =>
 
 /** Whether a fault is the same thing in a fiber as on an engine. */
 const isTheSameInAFiber = (fault: Fault, calls: ReadonlyArray<SeenCall>): boolean => {
+  if (fault.kind === "event") return true
   if (fault.kind === "journal" || fault.deed.startsWith("interrupted")) return false
   const hangs = fault.deed === "hangs" || fault.deed === "late"
   // What no limit cuts ends with the patience of the caller there, and with the process here.
