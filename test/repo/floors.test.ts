@@ -168,6 +168,7 @@ const floors: Record<string, number> = {
   "testing/internal/places": 60,
   "testing/internal/samples": 60,
   "testing/internal/world": 60,
+  "testing/EventBusTest": 61,
   "testing/Doubles": 61,
   "testing/Exploration": 61,
   "testing/Ledger": 61,
