@@ -119,3 +119,84 @@ it.effect("what the saga publishes comes to its own waits", () =>
       assert.deepStrictEqual([ended.Compensated, ended.Stuck], [0, 0])
     }
   }))
+
+const Numbered = DomainEvent.make("Numbered", {
+  payload: Schema.Struct({ o: Schema.String, n: Schema.Int }),
+  key: ({ o }) => o
+})
+
+/** Publishes what it is asked for, a while later, and again until it has been told that it is kept. */
+class Clerk
+  extends Context.Service<Clerk, { readonly ask: (key: string, n: number) => Effect.Effect<void> }>()("Clerk")
+{
+  static readonly layer = Layer.effect(
+    Clerk,
+    Effect.gen(function*() {
+      const bus = yield* EventBus
+      const known = yield* Ref.make<ReadonlyArray<string>>([])
+      return {
+        ask: (key, n) =>
+          Effect.gen(function*() {
+            if ((yield* Ref.get(known)).includes(key)) return
+            yield* Ref.update(known, (all) => [...all, key])
+            yield* Effect.retry(
+              Effect.andThen(Effect.sleep(n * 7), bus.publish(Numbered, { o: "a", n }, { id: key })),
+              {
+                times: 20
+              }
+            ).pipe(Effect.orDie, Effect.forkDetach)
+          })
+      }
+    })
+  )
+}
+/** Asks the clerk for an event. */
+const ask = (n: number) => ({
+  action: (_: unknown, { idempotencyKey }: Saga.StepContext) => Clerk.use((c) => c.ask(idempotencyKey, n)),
+  whenUncertain: "compensate" as const,
+  compensation: () => Effect.void
+})
+const numbered = (n: number, timeout: "10 minutes" | "2 hours") => ({
+  correlate: () => "a",
+  where: (e: { n: number }) => e.n === n,
+  timeout
+})
+/** Waits in sequence, side by side, out of order, in vain, and behind the commit point. */
+const waiting = Saga.make("Waiting", { payload: Schema.Void }).pipe(
+  Saga.step("a1", ask(1)),
+  Saga.step("a2", ask(2)),
+  Saga.parallel((fork) => [
+    fork.pipe(
+      Saga.awaitEvent("w2", Numbered, numbered(2, "2 hours")),
+      Saga.step("a3", ask(3)),
+      Saga.awaitEvent("w3", Numbered, numbered(3, "2 hours"))
+    ),
+    fork.pipe(
+      Saga.orElse(
+        "or",
+        (f) => f.pipe(Saga.awaitEvent("w9", Numbered, numbered(9, "10 minutes"))),
+        (f) => f.pipe(Saga.awaitEvent("w1", Numbered, numbered(1, "2 hours")))
+      )
+    )
+  ]),
+  Saga.step("a4", ask(4)),
+  Saga.pivot("p", { action: () => Effect.void }),
+  Saga.awaitEvent("w4", Numbered, numbered(4, "2 hours"))
+)
+
+const random = Number(process.env["SEEDS"] ?? 100)
+
+it.effect("many waits, under random programs of faults, in a fiber", () =>
+  Effect.gen(function*() {
+    const report = yield* SagaTest.explore(waiting, { payload: undefined, services: Clerk.layer, depth: 1, random })
+    assert.isAtLeast(report.deliveries, 10)
+  }), 600_000)
+
+it.effect("the same on an engine that dies", () =>
+  Effect.gen(function*() {
+    const journal = SagaJournal.layerMemory
+    const options = { payload: undefined, services: Clerk.layer, journal, depth: 1, random, seed: 7 }
+    const report = yield* SagaTest.explore(waiting, options)
+    assert.isAtLeast(report.deliveries, 10)
+    assert.isAbove(report.ended.Succeeded, 0)
+  }), 600_000)

@@ -149,6 +149,12 @@ describe("what is tried", () => {
       { payload: trip, services: Travel, journal: SagaJournal.layerMemory }
     ))
 
+  it.effect("a process that was taken for dead may undo once more what another one has undone", () =>
+    SagaTest.replay(two, "journal#1:freeze + cup:interrupted-late + ~cup:fails + ~tea:dies", {
+      ...options,
+      journal: SagaJournal.layerMemory
+    }))
+
   it.effect("random programs, the same ones each time", () =>
     Effect.gen(function*() {
       const programs = Effect.gen(function*() {

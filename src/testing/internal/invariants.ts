@@ -273,7 +273,7 @@ const overlapping = ({ calls, ran }: Judged): string | undefined => {
 }
 
 /** Two compensations of which the later step's should have gone first. */
-const disordered = ({ calls, order, ran }: Judged): string | undefined => {
+const disordered = ({ calls, isFrozen, order, ran }: Judged): string | undefined => {
   const undone = calls.filter(({ kind }) => kind === "compensation")
   const scopes = fellBack(ran)
   const abandoned = abandonedIn(ran)
@@ -283,6 +283,10 @@ const disordered = ({ calls, order, ran }: Judged): string | undefined => {
     for (const second of undone) {
       if (first.path === second.path || !own.every((scope) => second.path.startsWith(scope))) continue
       if (order(first.path, second.path) !== "before") continue
+      // A process that was taken for dead may do once more what another has done: it is enough that it was done before.
+      if (isFrozen && undone.some((call) => call.path === second.path && (call.endedAt ?? Infinity) < first.beganAt)) {
+        continue
+      }
       // The earlier step's may begin when the later step's is over for good.
       if (first.beganAt < second.beganAt) {
         return `"${first.path}" was compensated before "${second.path}", which came after it`
