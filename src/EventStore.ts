@@ -153,8 +153,9 @@ export interface EventStore {
   readonly bury: (event: KeptEvent, reason: string, atMillis: number) => Effect.Effect<void, JournalUnavailable>
 
   /**
-   * Forgets events that were kept before a time and that every subscription is past, at most `limit`, and says how many. Those
-   * that nobody has received, and that are of no type of a subscription, become dead letters.
+   * Forgets events that were kept before a time, that every subscription to their type is past, and that no execution awaits
+   * which has not ended: at most `limit`, and says how many. Those that nobody has received, and that are of no type of a
+   * subscription, become dead letters.
    */
   readonly forget: (options: {
     readonly keptBeforeMillis: number

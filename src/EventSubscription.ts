@@ -6,7 +6,6 @@
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import type * as Schema from "effect/Schema"
@@ -33,7 +32,8 @@ export interface Subscription<Events extends ReadonlyArray<AnyDomainEvent>, E, R
   readonly handle: (event: EnvelopeOf<Events[number]>) => Effect.Effect<unknown, E, R>
   /**
    * When an event that could not be handled is tried again; the events behind it wait. After its end the event is a dead
-   * letter, and the rest goes on.
+   * letter, and the rest goes on. A handler that dies, or is interrupted by itself, has no error to show to a schedule: that
+   * is tried again by the default.
    *
    * @default ten tries, with pauses from 100 ms on that double up to 10 seconds
    */
@@ -111,10 +111,11 @@ export const run = <Entry extends LogEntry>(
         const { event } = entry
         if (Result.isFailure(event)) yield* log.bury(entry, event.failure)
         else {
-          const handled = yield* Effect.exit(Effect.retry(Effect.suspend(() => handle(event.success)), retry))
-          if (Exit.isFailure(handled)) {
-            if (Cause.hasInterruptsOnly(handled.cause)) return yield* Effect.interrupt
-            yield* log.bury(entry, `"${name}" could not handle it: ${wordsOf(handled.cause)}`)
+          const tried = Effect.sandbox(Effect.retry(Effect.suspend(() => handle(event.success)), retry))
+          // Who is interrupted from outside ends here: what comes behind this is an interruption of the handler's own.
+          const handled = yield* Effect.result(Effect.retry(tried, { schedule: defaultRetry, while: isUntyped }))
+          if (Result.isFailure(handled)) {
+            yield* log.bury(entry, `"${name}" could not handle it: ${wordsOf(handled.failure)}`)
           }
         }
       }
@@ -125,6 +126,8 @@ export const run = <Entry extends LogEntry>(
       if (entries.length === 0) yield* log.more
     }
   })
+
+const isUntyped = (cause: Cause.Cause<unknown>): boolean => !Cause.hasFails(cause)
 
 const wordsOf = (cause: Cause.Cause<unknown>): string => {
   const error = Cause.squash(cause)

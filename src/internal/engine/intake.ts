@@ -5,7 +5,8 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
-import type { BatchRefused, DeadLetter, EventRecord, EventStore, JournalUnavailable } from "../../Journal.ts"
+import type { BatchRefused, DeadLetter, EventRecord, EventStore } from "../../Journal.ts"
+import { JournalUnavailable } from "../../Journal.ts"
 
 /** How long events are kept, and who is told of what nobody has received. */
 export interface Keeping {
@@ -20,14 +21,20 @@ interface Given {
   readonly answer: (answer: Effect.Effect<void, Refusal>) => void
 }
 
-/** How many events are kept by one question to the store. */
+/** How many events are kept by one question to the store, and of how many characters: a list of them is one text in some. */
 const mostAtOnce = 1_000
+const longestAtOnce = 8_000_000
 
 /** How many are forgotten at once. */
 const forgottenAtOnce = 500
 
 /** Into how many parts the time is divided for which events are kept: so much longer some are there. */
 const looksPerKeeping = 20
+
+const engineClosed = new JournalUnavailable({ operation: "publish", cause: "the engine is closed" })
+
+/** What a store throws is no answer: who asked may ask again. */
+const unanswered = (cause: unknown) => Effect.fail(new JournalUnavailable({ operation: "publish", cause }))
 
 /** Gathers events while others are being kept. */
 export class Intake {
@@ -37,6 +44,9 @@ export class Intake {
   readonly #latch = Latch.makeUnsafe(false)
   readonly #holds = Latch.makeUnsafe(false)
   #given: Array<Given> = []
+  /** Those that are being kept. */
+  #underWay: ReadonlyArray<Given> = []
+  #closed = false
 
   constructor(store: EventStore, keeping: Keeping, announce: () => Effect.Effect<void, JournalUnavailable>) {
     this.#store = store
@@ -47,6 +57,7 @@ export class Intake {
   /** Keeps an event. From then on whoever awaits it gets it. */
   give(event: EventRecord): Effect.Effect<void, Refusal> {
     return Effect.callback((resume) => {
+      if (this.#closed) return resume(Effect.fail(engineClosed))
       this.#given.push({ event, answer: resume })
       this.#latch.openUnsafe()
     })
@@ -57,18 +68,36 @@ export class Intake {
     this.#latch.openUnsafe()
   }
 
-  /** Keeps what is given, for ever. */
+  /** Keeps what is given until it is cut. Whoever was not answered then is told that nobody knows. */
   get run(): Effect.Effect<never> {
+    const close = Effect.sync(() => {
+      this.#closed = true
+      for (const { answer } of [...this.#underWay, ...this.#given]) answer(Effect.fail(engineClosed))
+    })
+    return Effect.ensuring(this.#keepAll, close)
+  }
+
+  get #keepAll(): Effect.Effect<never> {
     return Effect.forever(Effect.gen({ self: this }, function*() {
       yield* this.#latch.await
       yield* Effect.yieldNow
-      const given = this.#given.splice(0, mostAtOnce)
+      const given = this.#given.splice(0, this.#countAtOnce())
       if (this.#given.length === 0) this.#latch.closeUnsafe()
+      this.#underWay = given
       if (given.length > 0) yield* this.#keep(given)
+      this.#underWay = []
       this.#holds.openUnsafe()
       // What could not be announced is, at the next look of whoever shares the store.
-      yield* Effect.catch(this.#announce(), (error) => Effect.logWarning(error.message))
+      yield* Effect.catch(Effect.catchDefect(this.#announce(), unanswered), (error) => Effect.logWarning(error.message))
     }))
+  }
+
+  #countAtOnce(): number {
+    let characters = 0
+    const end = this.#given.findIndex(({ event }, index) =>
+      index === mostAtOnce || (characters += event.data.length) > longestAtOnce && index > 0
+    )
+    return end === -1 ? this.#given.length : end
   }
 
   /** Keeps these; one that the store will not take harms no other. */
@@ -76,7 +105,7 @@ export class Intake {
     return Effect.flatMap(
       Clock.currentTimeMillis,
       (now) =>
-        Effect.matchEffect(this.#store.keep(given.map(({ event }) => event), now), {
+        Effect.matchEffect(Effect.catchDefect(this.#store.keep(given.map(({ event }) => event), now), unanswered), {
           onSuccess: () => Effect.sync(() => given.forEach(({ answer }) => answer(Effect.void))),
           onFailure: (error) =>
             error._tag === "BatchRefused" && given.length > 1
@@ -86,19 +115,21 @@ export class Intake {
     )
   }
 
-  /** Forgets what was kept long enough, as long as there is something. */
+  /** Forgets what was kept long enough, page after page as long as there is more. */
   get forgetting(): Effect.Effect<never> {
     const { keepMillis, onUnmatched } = this.#keeping
+    let more = false
     return Effect.forever(Effect.gen({ self: this }, function*() {
       yield* this.#holds.await
       if (!Number.isFinite(keepMillis)) return yield* Effect.never
-      yield* Effect.sleep(Math.max(1, keepMillis / looksPerKeeping))
+      if (!more) yield* Effect.sleep(Math.max(1, keepMillis / looksPerKeeping))
       const keptBeforeMillis = (yield* Clock.currentTimeMillis) - keepMillis
       const forget = this.#store.forget({ keptBeforeMillis, limit: forgottenAtOnce })
       const { count, dead } = yield* Effect.catch(
         forget,
         (error) => Effect.as(Effect.logWarning(error.message), { count: 0, dead: [] })
       )
+      more = count === forgottenAtOnce
       if (onUnmatched === undefined) return
       for (const letter of dead) {
         yield* Effect.catchCause(
@@ -106,7 +137,6 @@ export class Intake {
           (cause) => Effect.logError(`\`onUnmatched\` failed for the event ${letter.type} "${letter.id}"`, cause)
         )
       }
-      return count
     }))
   }
 }

@@ -80,7 +80,7 @@ export const makeMemory = (): Journal => {
       log: ({ after, limit, types }) => Effect.sync(() => store.events.log(types, after, limit)),
       advance: (subscription, from, to) => Effect.sync(() => store.events.advance(subscription, from, to)),
       bury: (event, reason, atMillis) => Effect.sync(() => store.events.bury(event, reason, atMillis)),
-      forget: (options) => Effect.map(Clock.currentTimeMillis, (now) => store.events.forget(options, now)),
+      forget: (options) => Effect.map(Clock.currentTimeMillis, (now) => store.forget(options, now)),
       deadLetters: ({ after, limit }) => Effect.sync(() => store.events.deadLetters(after, limit))
     },
     signals: (lease) => Effect.sync(() => store.signals(lease)),
@@ -353,6 +353,13 @@ class Store {
 
   wake(): number {
     return this.events.wake((executionId) => void this.send(executionId, "event", ""))
+  }
+
+  forget(options: { readonly keptBeforeMillis: number; readonly limit: number }, nowMillis: number) {
+    return this.events.forget(options, nowMillis, (executionId) => {
+      const row = this.executions.get(executionId)
+      return row !== undefined && !isFinal(row.state)
+    })
   }
 
   signals(lease: Lease): ReadonlyArray<SignalRecord> {

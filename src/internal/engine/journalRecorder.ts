@@ -216,7 +216,8 @@ export class JournalRecorder implements Recorder {
   /** The execution ends, or is parked for a person: with the next entry nobody owns it any more. */
   become(state: ExecutionState, problem: string | null): void {
     this.ended = true
-    for (const path of Array.from(this.#open)) this.#endWait(path, null)
+    // Who is stuck may go on, and then awaits what it awaited.
+    if (state !== "Stuck") { for (const path of Array.from(this.#open)) this.#endWait(path, null) }
     this.#update = this.#updateTo(state, { released: true, clean: true, problem })
   }
 

@@ -117,15 +117,24 @@ export class MemoryEvents {
 
   forget(
     { keptBeforeMillis, limit }: { readonly keptBeforeMillis: number; readonly limit: number },
-    atMillis: number
+    atMillis: number,
+    mayGoOn: (executionId: string) => boolean
   ): { count: number; dead: ReadonlyArray<DeadLetter> } {
     const dead: Array<DeadLetter> = []
-    const passed = Math.min(...this.#positions.values())
     const handled = Array.from(this.#subscribed.values()).flat()
+    /** How far all subscriptions have come that read a type. */
+    const passed = (type: string) =>
+      Math.min(
+        ...Array.from(this.#subscribed, ([name, types]) => types.includes(type) ? this.#positions.get(name)! : Infinity)
+      )
+    const isAwaited = (event: Kept) =>
+      Array.from(this.#waiting.get(addressOf(event))?.keys() ?? []).some((executionId) =>
+        !event.receivedBy.has(executionId) && mayGoOn(executionId)
+      )
     let count = 0
     for (const event of Array.from(this.#kept.values())) {
       if (count === limit) break
-      if (event.keptAtMillis >= keptBeforeMillis || event.sequence > passed) continue
+      if (event.keptAtMillis >= keptBeforeMillis || event.sequence > passed(event.type) || isAwaited(event)) continue
       count++
       this.#kept.delete(event.id)
       this.#bySequence.delete(event.sequence)

@@ -381,9 +381,16 @@ FROM (SELECT coalesce(max(sequence), 0) AS sequence FROM ${events}) last LEFT JO
 VALUES ($1::bigint, $2, $3, $4, $5, $6, $7::bigint) ON CONFLICT (sequence) DO NOTHING`,
 
     forget: `WITH page AS MATERIALIZED (
-  SELECT sequence FROM ${events}
-  WHERE kept_at_millis < $1::bigint AND sequence <= coalesce((SELECT min(position) FROM ${subscriptions}), sequence)
-  ORDER BY kept_at_millis LIMIT $2::int FOR UPDATE SKIP LOCKED
+  SELECT e.sequence FROM ${events} e
+  WHERE e.kept_at_millis < $1::bigint AND NOT EXISTS (
+    SELECT FROM ${subscriptions} s WHERE s.position < e.sequence AND s.types::jsonb @> to_jsonb(e.type)
+  ) AND NOT EXISTS (
+    SELECT FROM ${waits} w JOIN ${executions} x ON x.execution_id = w.execution_id
+    WHERE w.type = e.type AND w.key = e.key AND NOT x.${isFinal} AND NOT EXISTS (
+      SELECT FROM ${receipts} r WHERE r.sequence = e.sequence AND r.execution_id = w.execution_id
+    )
+  )
+  ORDER BY e.kept_at_millis LIMIT $2::int FOR UPDATE OF e SKIP LOCKED
 ),
 gone AS (DELETE FROM ${events} e USING page WHERE e.sequence = page.sequence RETURNING e.*),
 receipts AS (DELETE FROM ${receipts} r USING page WHERE r.sequence = page.sequence RETURNING r.sequence),

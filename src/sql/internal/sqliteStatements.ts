@@ -220,9 +220,16 @@ FROM (SELECT coalesce(max(sequence), 0) AS sequence FROM ${events}) last LEFT JO
     buryOne: `INSERT INTO ${deadLetters} (sequence, id, type, key, data, reason, at_millis)
 VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (sequence) DO NOTHING`,
 
-    old: `SELECT sequence FROM ${events}
-WHERE kept_at_millis < ? AND sequence <= coalesce((SELECT min(position) FROM ${subscriptions}), sequence)
-ORDER BY kept_at_millis LIMIT ?`,
+    old: `SELECT e.sequence FROM ${events} e
+WHERE e.kept_at_millis < ? AND NOT EXISTS (
+  SELECT 1 FROM ${subscriptions} s, json_each(s.types) t WHERE s.position < e.sequence AND t.value = e.type
+) AND NOT EXISTS (
+  SELECT 1 FROM ${waits} w JOIN ${executions} x ON x.execution_id = w.execution_id
+  WHERE w.type = e.type AND w.key = e.key AND NOT x.${isFinal} AND NOT EXISTS (
+    SELECT 1 FROM ${receipts} r WHERE r.sequence = e.sequence AND r.execution_id = w.execution_id
+  )
+)
+ORDER BY e.kept_at_millis LIMIT ?`,
 
     bury: `INSERT INTO ${deadLetters} (sequence, id, type, key, data, reason, at_millis)
 SELECT e.sequence, e.id, e.type, e.key, e.data, ?, ? FROM ${events} e

@@ -292,11 +292,37 @@ export const events = (test: WritePromise): void => {
           ({ count, dead }) => [count, ...dead.map(({ id }) => id)]
         )
         yield* journal.events.position("s", ["Paid"])
+        // Of another type: whoever reads this one does not hold it.
+        assert.deepStrictEqual(yield* forget, [1, "b"])
         assert.deepStrictEqual(yield* forget, [0])
         yield* journal.events.advance("s", 0, all![0]!.sequence)
         assert.deepStrictEqual(yield* forget, [1])
         yield* journal.events.advance("s", all![0]!.sequence, all![1]!.sequence)
-        assert.deepStrictEqual(yield* forget, [2, "b"])
+        assert.deepStrictEqual(yield* forget, [1])
+      }))
+
+    test("nothing is forgotten that an execution awaits, however long ago it was kept, until it has received it or has ended", (journal) =>
+      Effect.gen(function*() {
+        const lease = yield* acquire(journal)
+        yield* journal.write(lease, {
+          ...starting(start("one"), start("two"), start("three")),
+          updates: [update("one", "Waiting"), update("two", "Stuck"), update("three", "Abandoned")],
+          waits: [wait("one"), wait("two"), wait("three")]
+        })
+        yield* journal.events.keep([event("a"), event("b", { key: "nobody's" })], 0)
+        const forget = Effect.map(
+          journal.events.forget({ keptBeforeMillis: 1, limit: 10 }),
+          ({ count, dead }) => [count, ...dead.map(({ id }) => id)]
+        )
+        assert.deepStrictEqual(yield* forget, [1, "b"])
+        const ended = (executionId: string, received: number | null) => ({ executionId, path: "paid", received })
+        const received = yield* firstFor(journal, "one")
+        yield* wakeAll(journal)
+        yield* claimAll(journal, lease)
+        yield* journal.write(lease, batch({ facts: [fact("one", 1)], ended: [ended("one", received)] }))
+        assert.deepStrictEqual(yield* forget, [0])
+        yield* journal.write(lease, batch({ ended: [ended("two", null)] }))
+        assert.deepStrictEqual(yield* forget, [1])
       }))
 
     test("an event can become a dead letter for another reason, once", (journal) =>
