@@ -30,7 +30,7 @@ export interface BusOptions {
    * @default "1 hour"
    */
   readonly keep?: Duration.Input
-  /** Is told of each event that nobody has received when it is kept no longer. What goes wrong in it is a defect. */
+  /** Is told of each event that nobody has received when it is kept no longer. What goes wrong in it is logged. */
   readonly onUnmatched?: (event: Envelope) => Effect.Effect<void>
 }
 
@@ -58,6 +58,9 @@ class MemoryBus implements EventBusService {
   readonly #waiting = new Set<Waiting>()
   readonly #published = Latch.makeUnsafe(false)
   readonly #positions = new Map<string, number>()
+  /** The subscriptions that run, each with the types that it reads. */
+  readonly #running = new Map<object, { readonly name: string; readonly types: ReadonlySet<string> }>()
+  readonly #moved = Latch.makeUnsafe(false)
   readonly #news = new Set<Latch.Latch>()
   #last = 0
 
@@ -111,6 +114,7 @@ class MemoryBus implements EventBusService {
         Effect.sync(() => {
           const isThere = position() === from
           if (isThere) this.#positions.set(name, to)
+          this.#moved.openUnsafe()
           return isThere
         }),
       bury: ({ kept: { envelope } }, reason) =>
@@ -118,9 +122,17 @@ class MemoryBus implements EventBusService {
       more: news.await
     }
     return Effect.acquireUseRelease(
-      Effect.sync(() => this.#news.add(news)),
+      Effect.sync(() => {
+        this.#news.add(news)
+        this.#running.set(news, { name, types })
+      }),
       () => EventSubscription.run(log, { name, ...erased }),
-      () => Effect.sync(() => this.#news.delete(news))
+      () =>
+        Effect.sync(() => {
+          this.#news.delete(news)
+          this.#running.delete(news)
+          this.#moved.openUnsafe()
+        })
     )
   }
 
@@ -135,7 +147,14 @@ class MemoryBus implements EventBusService {
       })
   }
 
-  /** Forgets what was kept long enough, and tells of what nobody has received. */
+  /** Whether a subscription has an event before it. */
+  #isBefore({ envelope, sequence }: Kept): boolean {
+    return Array.from(this.#running.values()).some(({ name, types }) =>
+      types.has(envelope.type) && (this.#positions.get(name) ?? 0) < sequence
+    )
+  }
+
+  /** Forgets what was kept long enough and is handled, and tells of what nobody has received. */
   get run(): Effect.Effect<never> {
     return Effect.forever(Effect.gen({ self: this }, function*() {
       const [oldest] = this.#kept.values()
@@ -145,8 +164,18 @@ class MemoryBus implements EventBusService {
       }
       const now = yield* Clock.currentTimeMillis
       if (oldest.untilMillis > now) return yield* Effect.sleep(oldest.untilMillis - now)
-      this.#kept.delete(oldest.envelope.id)
-      if (!oldest.received && this.#onUnmatched !== undefined) yield* this.#onUnmatched(oldest.envelope)
+      if (this.#isBefore(oldest)) {
+        this.#moved.closeUnsafe()
+        return yield* this.#moved.await
+      }
+      const { envelope, received } = oldest
+      this.#kept.delete(envelope.id)
+      const onUnmatched = this.#onUnmatched
+      if (received || onUnmatched === undefined) return
+      yield* Effect.catchCause(
+        Effect.suspend(() => onUnmatched(envelope)),
+        (cause) => Effect.logError(`\`onUnmatched\` failed for the event ${envelope.type} "${envelope.id}"`, cause)
+      )
     }))
   }
 }

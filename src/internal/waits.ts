@@ -53,7 +53,10 @@ export const awaitEvents = (frame: Frame, node: AwaitNode): AnyEffect =>
     const past = history?.awaits.get(path)
     if (past?.end !== undefined) return settle(frame, node, past.end)
     if (past !== undefined) return receive(frame, node, past.awaited)
-    const key = node.correlate(frame.state)
+    const key: unknown = node.correlate(frame.state)
+    if (typeof key !== "string" || key === "") {
+      return Effect.die(new TypeError(`\`correlate\` of "${path}" gave no text, or an empty one`))
+    }
     const { timeoutMillis } = node
     const begin = (atMillis: number): Awaited => {
       const events = node.events.map(({ type }) => ({ type, key }))

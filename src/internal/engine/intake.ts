@@ -28,6 +28,9 @@ const longestAtOnce = 8_000_000
 /** How many are forgotten at once. */
 const forgottenAtOnce = 500
 
+/** How long it waits at least before it looks again what to forget. */
+const shortestPause = 100
+
 /** Into how many parts the time is divided for which events are kept: so much longer some are there. */
 const looksPerKeeping = 20
 
@@ -119,10 +122,16 @@ export class Intake {
   get forgetting(): Effect.Effect<never> {
     const { keepMillis, onUnmatched } = this.#keeping
     let more = false
-    return Effect.forever(Effect.gen({ self: this }, function*() {
+    // What an engine before this one has left.
+    const last = Effect.map(this.#store.log({ types: [], after: 0, limit: 1 }), ({ upTo }) => upTo)
+    const open = Effect.map(
+      Effect.catchCause(last, () => Effect.succeed(1)),
+      (last) => last > 0 && this.#holds.openUnsafe()
+    )
+    const rounds = Effect.forever(Effect.gen({ self: this }, function*() {
       yield* this.#holds.await
       if (!Number.isFinite(keepMillis)) return yield* Effect.never
-      if (!more) yield* Effect.sleep(Math.max(1, keepMillis / looksPerKeeping))
+      if (!more) yield* Effect.sleep(Math.max(shortestPause, keepMillis / looksPerKeeping))
       const keptBeforeMillis = (yield* Clock.currentTimeMillis) - keepMillis
       const forget = this.#store.forget({ keptBeforeMillis, limit: forgottenAtOnce })
       const { count, dead } = yield* Effect.catch(
@@ -138,5 +147,6 @@ export class Intake {
         )
       }
     }))
+    return Effect.andThen(open, rounds)
   }
 }

@@ -7,6 +7,7 @@ import type { EventBusService, PublishOptions } from "../../EventBus.ts"
 import { envelopeOf, EventRefused } from "../../EventBus.ts"
 import type { AnySubscription } from "../../EventSubscription.ts"
 import type { JournalUnavailable } from "../../Journal.ts"
+import { redactedIn } from "../schema.ts"
 import { eventText } from "./codec.ts"
 import type { Engine } from "./engine.ts"
 import { subscribe } from "./subscribing.ts"
@@ -22,6 +23,13 @@ const receive = <Type extends string, P extends Schema.Top>(
     const closed = engine.closed("publish")
     if (closed !== undefined) return yield* closed
     const { type } = event
+    if (engine.journal === engine.store && redactedIn(event.payload)) {
+      return yield* new EventRefused({
+        type,
+        issue: "it holds a `Schema.Redacted`, and a journal without a cipher would hold it in plain text. "
+          + "Give the engine a `JournalCipher`, such as `AesGcm.layer` of effect-saga/encryption"
+      })
+    }
     const envelope = yield* envelopeOf(event, payload, options)
     const data = eventText(event.payload, envelope)
     if (Result.isFailure(data)) return yield* new EventRefused({ type, issue: data.failure })

@@ -18,6 +18,8 @@ export const sealedWith = (cipher: Cipher, journal: Journal): Journal => {
   const { writeUnsafe: _, ...rest } = journal
   const opened = <Fact extends FactRecord, E>(facts: Effect.Effect<ReadonlyArray<Fact>, E>) =>
     Effect.flatMap(facts, (facts) => openFacts(cipher, facts))
+  /** The text that an event of a log was opened from: what could not be opened becomes a dead letter as it was. */
+  const sealedAs = new WeakMap<EventRecord, string>()
   return {
     ...rest,
     write: (lease, batch) =>
@@ -54,11 +56,19 @@ export const sealedWith = (cipher: Cipher, journal: Journal): Journal => {
       log: (options) =>
         Effect.flatMap(journal.events.log(options), ({ events, upTo }) =>
           Effect.map(
-            Effect.forEach(events, (event) => openEvent(cipher, event), atOnce),
+            Effect.forEach(
+              events,
+              (event) =>
+                Effect.tap(openEvent(cipher, event), (opened) => Effect.sync(() => sealedAs.set(opened, event.data))),
+              atOnce
+            ),
             (events) => ({ events, upTo })
           )),
-      bury: (event, reason, atMillis) =>
-        Effect.flatMap(sealEvent(cipher, event), (event) => journal.events.bury(event, reason, atMillis)),
+      bury: (event, reason, atMillis) => {
+        const sealed = sealedAs.get(event)
+        const again = sealed === undefined ? sealEvent(cipher, event) : Effect.succeed({ ...event, data: sealed })
+        return Effect.flatMap(again, (event) => journal.events.bury(event, reason, atMillis))
+      },
       forget: (options) =>
         Effect.flatMap(journal.events.forget(options), ({ count, dead }) =>
           Effect.map(

@@ -248,7 +248,10 @@ export const makePostgres = Effect.fnUntraced(function*(database: Database, pref
         const refusal = unstorableEvent(events)
         if (refusal !== undefined) return yield* new BatchRefused({ cause: new Error(refusal) })
         const columns = [column(events, "id"), column(events, "type"), column(events, "key"), column(events, "data")]
-        const rows = yield* ask("keep", statements.keep, [...columns, Math.trunc(keptAtMillis)])
+        const rows = yield* Effect.mapError(
+          ask("keep", statements.keep, [...columns, Math.trunc(keptAtMillis)]),
+          refusedOr
+        )
         const kept = new Set(rows.map((row): string => row["id"]))
         return events.flatMap(({ id }) => kept.delete(id) ? [id] : [])
       }),

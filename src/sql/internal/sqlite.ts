@@ -238,7 +238,10 @@ export const makeSqlite = (
       keep: Effect.fnUntraced(function*(events, keptAtMillis) {
         const refusal = unstorableEvent(events)
         if (refusal !== undefined) return yield* new BatchRefused({ cause: new Error(refusal) })
-        const rows = yield* ask("keep", statements.keep, Math.trunc(keptAtMillis), JSON.stringify(events))
+        const rows = yield* Effect.mapError(
+          ask("keep", statements.keep, Math.trunc(keptAtMillis), JSON.stringify(events)),
+          refusedOr
+        )
         return rows.map((row): string => row["id"])
       }),
       wake: atOnce(
