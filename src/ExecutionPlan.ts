@@ -423,14 +423,13 @@ class Layout {
     if (standing === undefined) return { path, kind, status: outlook, ...none, uncertain: undefined }
     const { reason, whenUncertain, ...known } = standing
     // No fact tells of a wait that was cut.
-    const isWait = kind === "sleep" || kind === "awaitEvent" || kind === "awaitFirst"
-    if (isWait && known.status === "Waiting" && outlook !== "ToCome") {
+    if (isWait(node) && known.status === "Waiting" && outlook !== "ToCome") {
       return { path, kind, ...known, status: outlook, nextAtMillis: undefined, uncertain: undefined }
     }
     const own = node.kind === "pivot" ? "stuck" : node.kind === "step" ? node.whenUncertain : undefined
     const when = whenUncertain ?? own
     const uncertain = reason === undefined || when === undefined ? undefined : { reason, whenUncertain: when }
-    const due = known.nextAtMillis !== undefined && known.nextAtMillis <= this.#nowMillis && !isWait
+    const due = known.nextAtMillis !== undefined && known.nextAtMillis <= this.#nowMillis && !isWait(node)
     if (!due) return { path, kind, ...known, uncertain }
     // Nothing is recorded when the next attempt starts.
     const { attempts, nextAtMillis, sinceMillis, startedAtMillis, status } = known
@@ -489,9 +488,12 @@ const unwindOf = (steps: ReadonlyArray<PlannedStep>, account: Account, commit: C
   }
 }
 
-/** Whether it does something, and does not only wait. */
-const isDoing = ({ kind }: PlannedStep): boolean =>
-  kind !== "publish" && kind !== "sleep" && kind !== "awaitEvent" && kind !== "awaitFirst"
+/** Whether it only waits. */
+const isWait = ({ kind }: Pick<PlannedStep, "kind">): boolean =>
+  kind === "sleep" || kind === "awaitEvent" || kind === "awaitFirst"
+
+/** Whether it does something that could be undone. */
+const isDoing = (step: PlannedStep): boolean => step.kind !== "publish" && !isWait(step)
 
 const pathsOf = (steps: ReadonlyArray<PlannedStep>): ReadonlyArray<StepPath> => steps.map(({ path }) => path)
 

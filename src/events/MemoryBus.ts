@@ -58,10 +58,9 @@ class MemoryBus implements EventBusService {
   readonly #waiting = new Set<Waiting>()
   readonly #published = Latch.makeUnsafe(false)
   readonly #positions = new Map<string, number>()
-  /** The subscriptions that run, each with the types that it reads. */
-  readonly #running = new Map<object, { readonly name: string; readonly types: ReadonlySet<string> }>()
+  /** The subscriptions that run, each by what tells it that there is more, with the types that it reads. */
+  readonly #running = new Map<Latch.Latch, { readonly name: string; readonly types: ReadonlySet<string> }>()
   readonly #moved = Latch.makeUnsafe(false)
-  readonly #news = new Set<Latch.Latch>()
   #last = 0
 
   constructor({ keep = "1 hour", onUnmatched }: BusOptions) {
@@ -84,7 +83,7 @@ class MemoryBus implements EventBusService {
           const kept: Kept = { envelope, sequence: ++this.#last, untilMillis: now + this.#keepMillis, received: false }
           this.#kept.set(envelope.id, kept)
           this.#published.openUnsafe()
-          for (const news of this.#news) news.openUnsafe()
+          for (const news of this.#running.keys()) news.openUnsafe()
           for (const waiting of Array.from(this.#waiting)) offer(kept, waiting)
         })
     )
@@ -122,14 +121,10 @@ class MemoryBus implements EventBusService {
       more: news.await
     }
     return Effect.acquireUseRelease(
-      Effect.sync(() => {
-        this.#news.add(news)
-        this.#running.set(news, { name, types })
-      }),
+      Effect.sync(() => this.#running.set(news, { name, types })),
       () => EventSubscription.run(log, { name, ...erased }),
       () =>
         Effect.sync(() => {
-          this.#news.delete(news)
           this.#running.delete(news)
           this.#moved.openUnsafe()
         })

@@ -37,18 +37,22 @@ const redactedOf = (node: object): Redacted | undefined => {
   return representation?.id === "effect/schema/Redacted" ? representation as Redacted : undefined
 }
 
-/** What was found out of each schema. */
-const redacted = new WeakMap<Schema.Top, boolean>()
-
-/** Whether there is a secret in a schema: `Schema.Redacted`, or `Schema.RedactedFromValue`, which makes one. */
-export const redactedIn = (schema: Schema.Top): boolean => {
-  const known = redacted.get(schema)
-  if (known !== undefined) return known
-  const found = has(schema, (node) => redactedOf(node) !== undefined)
-  redacted.set(schema, found)
-  return found
+/** Asks once of each schema. */
+const remembered = (ask: (schema: Schema.Top) => boolean): (schema: Schema.Top) => boolean => {
+  const answers = new WeakMap<Schema.Top, boolean>()
+  return (schema) => {
+    const known = answers.get(schema)
+    if (known !== undefined) return known
+    const answer = ask(schema)
+    answers.set(schema, answer)
+    return answer
+  }
 }
 
+/** Whether there is a secret in a schema: `Schema.Redacted`, or `Schema.RedactedFromValue`, which makes one. */
+export const redactedIn = remembered((schema) => has(schema, (node) => redactedOf(node) !== undefined))
+
 /** Whether there is a secret in a schema that it forbids to write down, whatever becomes of the text. */
-export const unwritableIn = (schema: Schema.Top): boolean =>
+export const unwritableIn = remembered((schema) =>
   has(schema, (node) => redactedOf(node)?.payload?.disallowJsonEncode === true)
+)

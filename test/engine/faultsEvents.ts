@@ -33,6 +33,29 @@ const facts = ({ journal }: StoreService, executionId: string) => told(journal, 
 
 const timesOf = (facts: ReadonlyArray<string>, words: string): number => facts.filter((one) => one === words).length
 
+/** Works in one process after the other until one lives to the end: the first dies at a write. */
+const throughLives = <A, E, R>(
+  name: string,
+  store: StoreService,
+  saga: Parameters<typeof boot>[1][number],
+  { dieAt, ...options }: { readonly dieAt: number; readonly evictAfter?: number },
+  work: (booted: Booted) => Effect.Effect<A, E, R>
+) => {
+  const life = (lives: number): Effect.Effect<A, unknown, R | Scope.Scope> =>
+    Effect.gen(function*() {
+      const booted = yield* boot(store, [saga], { ...patient, ...options, dieAt: lives === 0 ? dieAt : Infinity })
+      const running = yield* Effect.forkChild(work(booted), { startImmediately: true })
+      const ended = yield* inTime(
+        `life ${lives} of ${name}`,
+        Effect.raceFirst(Effect.map(Fiber.join(running), Option.some), Effect.as(booted.died, Option.none<A>()))
+      )
+      yield* Fiber.interrupt(running)
+      yield* Option.isSome(ended) ? booted.close : booted.kill
+      return Option.isSome(ended) ? ended.value : yield* life(lives + 1)
+    })
+  return life(0)
+}
+
 /** Nobody waits for anything any more. */
 const nobodyWaits = (store: StoreService, ids: ReadonlyArray<string>) =>
   Effect.gen(function*() {
@@ -419,35 +442,26 @@ export const suite = (name: string, backend: Backend): void => {
             const executionId = `e${dieAt}`
             const one = `${dieAt} one`
             const two = `${dieAt} two`
-            const life = (lives: number): Effect.Effect<ReadonlyArray<number>, unknown, Scope.Scope> =>
+            const received = yield* throughLives(executionId, store, saga, { evictAfter: 0, dieAt }, (booted) =>
               Effect.gen(function*() {
-                const booted = yield* boot(store, [saga], {
-                  ...patient,
-                  evictAfter: 0,
-                  dieAt: lives === 0 ? dieAt : Infinity
-                })
-                const work = Effect.gen(function*() {
-                  yield* booted.engine.start(saga, undefined, { executionId })
-                  for (const [n, id] of [[1, one], [2, two]] as const) yield* publish(booted, n, { id })
-                  return yield* booted.engine.await(saga, executionId)
-                })
-                const running = yield* Effect.forkChild(work, { startImmediately: true })
-                const ended = yield* Effect.raceFirst(
-                  Effect.map(Fiber.join(running), Option.some),
-                  Effect.as(booted.died, Option.none<ReadonlyArray<number>>())
-                ).pipe((race) => inTime(`life ${lives} of ${executionId}`, race))
-                yield* Fiber.interrupt(running)
-                yield* Option.isSome(ended) ? booted.close : booted.kill
-                return Option.isSome(ended) ? ended.value : yield* life(lives + 1)
-              })
-            const received = yield* life(0)
+                yield* booted.engine.start(saga, undefined, { executionId })
+                for (const [n, id] of [[1, one], [2, two]] as const) {
+                  yield* publish(booted, n, { id })
+                }
+                return yield* booted.engine.await(saga, executionId)
+              }))
             assert.deepStrictEqual(received, [1, 2])
             assert.deepStrictEqual(world.inPlace(executionId).slice().sort(), ["a", "b", "c"])
             const facts = yield* told(store.journal, executionId)
-            assert.deepStrictEqual(facts.filter((words) => words.startsWith("EventReceived")), [
-              "EventReceived one",
-              "EventReceived two"
-            ])
+            assert.deepStrictEqual(
+              facts.filter((words) =>
+                words.startsWith("EventReceived")
+              ),
+              [
+                "EventReceived one",
+                "EventReceived two"
+              ]
+            )
             // What was received by this one is kept for others: the next one must not take it.
             yield* store.journal.events.forget({ keptBeforeMillis: 1e15, limit: 100 })
           }
@@ -474,34 +488,22 @@ export const suite = (name: string, backend: Backend): void => {
           for (let dieAt = 1; dieAt <= 8; dieAt++) {
             const order = `o${dieAt}`
             const told: Array<string> = []
-            const life = (lives: number): Effect.Effect<void, unknown, Scope.Scope> =>
+            yield* throughLives(order, store, saga, { dieAt }, (booted) =>
               Effect.gen(function*() {
-                const booted = yield* boot(store, [saga], { ...patient, dieAt: lives === 0 ? dieAt : Infinity })
-                const work = Effect.gen(function*() {
-                  const relay = booted.bus.subscribe({
-                    name: order,
-                    events: [Shipped],
-                    handle: ({ correlationId, id, payload }) =>
-                      Effect.sync(() => {
-                        if (booted.process.dead || payload !== order) return
-                        assert.deepStrictEqual([id, correlationId], [`Ship/${order}/told`, `Ship/${order}`])
-                        told.push(payload)
-                      })
-                  })
-                  yield* Effect.forkChild(relay, { startImmediately: true })
-                  yield* booted.engine.execute(saga, order)
-                  yield* eventually(`${order} is told of`, Effect.sync(() => told.length > 0))
+                const relay = booted.bus.subscribe({
+                  name: order,
+                  events: [Shipped],
+                  handle: ({ correlationId, id, payload }) =>
+                    Effect.sync(() => {
+                      if (booted.process.dead || payload !== order) return
+                      assert.deepStrictEqual([id, correlationId], [`Ship/${order}/told`, `Ship/${order}`])
+                      told.push(payload)
+                    })
                 })
-                const running = yield* Effect.forkChild(work, { startImmediately: true })
-                const ended = yield* inTime(
-                  `life ${lives} of ${order}`,
-                  Effect.raceFirst(Effect.as(Fiber.join(running), true), Effect.as(booted.died, false))
-                )
-                yield* Fiber.interrupt(running)
-                yield* ended ? booted.close : booted.kill
-                if (!ended) yield* life(lives + 1)
-              })
-            yield* life(0)
+                yield* Effect.forkChild(relay, { startImmediately: true })
+                yield* booted.engine.execute(saga, order)
+                yield* eventually(`${order} is told of`, Effect.sync(() => told.length > 0))
+              }))
             assert.isAtMost(told.length, 2)
             const [kept] = yield* store.journal.events.read(
               [{ executionId: "nobody", type: "Shipped", key: order, after: 0 }],
@@ -673,24 +675,12 @@ export const suite = (name: string, backend: Backend): void => {
           const saga = order(world)
           for (let dieAt = 1; dieAt <= 5; dieAt++) {
             const name = `o${dieAt}`
-            const life = (lives: number): Effect.Effect<void, unknown, Scope.Scope> =>
+            yield* throughLives(name, store, saga, { dieAt }, (booted) =>
               Effect.gen(function*() {
-                const booted = yield* boot(store, [saga], { ...patient, dieAt: lives === 0 ? dieAt : Infinity })
-                const work = Effect.gen(function*() {
-                  yield* starting(booted, saga)
-                  yield* booted.bus.publish(Placed, { order: name, n: 1 }, { id: name })
-                  yield* state(store.journal, `Order/${name}`, "Succeeded")
-                })
-                const running = yield* Effect.forkChild(work, { startImmediately: true })
-                const ended = yield* inTime(
-                  `life ${lives} of ${name}`,
-                  Effect.raceFirst(Effect.as(Fiber.join(running), true), Effect.as(booted.died, false))
-                )
-                yield* Fiber.interrupt(running)
-                yield* ended ? booted.close : booted.kill
-                if (!ended) yield* life(lives + 1)
-              })
-            yield* life(0)
+                yield* starting(booted, saga)
+                yield* booted.bus.publish(Placed, { order: name, n: 1 }, { id: name })
+                yield* state(store.journal, `Order/${name}`, "Succeeded")
+              }))
             assert.deepStrictEqual(world.inPlace(`Order/${name}`), ["a"])
           }
           yield* world.check

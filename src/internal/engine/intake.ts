@@ -121,6 +121,7 @@ export class Intake {
   /** Forgets what was kept long enough, page after page as long as there is more. */
   get forgetting(): Effect.Effect<never> {
     const { keepMillis, onUnmatched } = this.#keeping
+    if (!Number.isFinite(keepMillis)) return Effect.never
     let more = false
     // What an engine before this one has left.
     const last = Effect.map(this.#store.log({ types: [], after: 0, limit: 1 }), ({ upTo }) => upTo)
@@ -130,7 +131,6 @@ export class Intake {
     )
     const rounds = Effect.forever(Effect.gen({ self: this }, function*() {
       yield* this.#holds.await
-      if (!Number.isFinite(keepMillis)) return yield* Effect.never
       if (!more) yield* Effect.sleep(Math.max(shortestPause, keepMillis / looksPerKeeping))
       const keptBeforeMillis = (yield* Clock.currentTimeMillis) - keepMillis
       const forget = this.#store.forget({ keptBeforeMillis, limit: forgottenAtOnce })

@@ -23,8 +23,7 @@ export class MemoryEvents {
   readonly #addresses = new Map<string, Map<string, Set<string>>>()
   #untold: Array<Kept> = []
   readonly #dead = new Map<number, DeadLetter>()
-  readonly #positions = new Map<string, number>()
-  readonly #subscribed = new Map<string, ReadonlyArray<string>>()
+  readonly #subscriptions = new Map<string, { position: number; readonly types: ReadonlyArray<string> }>()
   #last = 0
 
   keep(events: ReadonlyArray<EventRecord>, keptAtMillis: number): ReadonlyArray<string> {
@@ -89,9 +88,8 @@ export class MemoryEvents {
   }
 
   position(subscription: string, types: ReadonlyArray<string>): number {
-    const position = this.#positions.get(subscription) ?? 0
-    this.#positions.set(subscription, position)
-    this.#subscribed.set(subscription, types)
+    const position = this.#subscriptions.get(subscription)?.position ?? 0
+    this.#subscriptions.set(subscription, { position, types })
     return position
   }
 
@@ -106,9 +104,10 @@ export class MemoryEvents {
   }
 
   advance(subscription: string, from: number, to: number): boolean {
-    const isThere = this.#positions.get(subscription) === from
-    if (isThere) this.#positions.set(subscription, to)
-    return isThere
+    const standing = this.#subscriptions.get(subscription)
+    if (standing?.position !== from) return false
+    standing.position = to
+    return true
   }
 
   bury(event: KeptEvent, reason: string, atMillis: number): void {
@@ -121,12 +120,11 @@ export class MemoryEvents {
     mayGoOn: (executionId: string) => boolean
   ): { count: number; dead: ReadonlyArray<DeadLetter> } {
     const dead: Array<DeadLetter> = []
-    const handled = Array.from(this.#subscribed.values()).flat()
-    /** How far all subscriptions have come that read a type. */
-    const passed = (type: string) =>
-      Math.min(
-        ...Array.from(this.#subscribed, ([name, types]) => types.includes(type) ? this.#positions.get(name)! : Infinity)
-      )
+    /** How far all subscriptions have come that read a type; of others there is none. */
+    const passed = new Map<string, number>()
+    for (const { position, types } of this.#subscriptions.values()) {
+      for (const type of types) passed.set(type, Math.min(passed.get(type) ?? Infinity, position))
+    }
     const isAwaited = (event: Kept) =>
       Array.from(this.#waiting.get(addressOf(event))?.keys() ?? []).some((executionId) =>
         !event.receivedBy.has(executionId) && mayGoOn(executionId)
@@ -134,15 +132,16 @@ export class MemoryEvents {
     let count = 0
     for (const event of Array.from(this.#kept.values())) {
       if (count === limit) break
-      if (event.keptAtMillis >= keptBeforeMillis || event.sequence > passed(event.type) || isAwaited(event)) continue
+      const isBefore = event.sequence > (passed.get(event.type) ?? Infinity)
+      if (event.keptAtMillis >= keptBeforeMillis || isBefore || isAwaited(event)) continue
       count++
       this.#kept.delete(event.id)
       this.#bySequence.delete(event.sequence)
       const address = addressOf(event)
-      const others = this.#byAddress.get(address)!.filter((other) => other !== event)
+      const others = this.#byAddress.get(address)!
+      others.splice(others.indexOf(event), 1)
       if (others.length === 0) this.#byAddress.delete(address)
-      else this.#byAddress.set(address, others)
-      if (event.receivedBy.size > 0 || handled.includes(event.type) || this.#dead.has(event.sequence)) continue
+      if (event.receivedBy.size > 0 || passed.has(event.type) || this.#dead.has(event.sequence)) continue
       const { data, id, key, sequence, type } = event
       dead.push({ sequence, id, type, key, data, reason: nobodyReceived, atMillis })
     }

@@ -7,9 +7,9 @@ import type { EventBusService, PublishOptions } from "../../EventBus.ts"
 import { envelopeOf, EventRefused } from "../../EventBus.ts"
 import type { AnySubscription } from "../../EventSubscription.ts"
 import type { JournalUnavailable } from "../../Journal.ts"
-import { redactedIn } from "../schema.ts"
 import { eventText } from "./codec.ts"
 import type { Engine } from "./engine.ts"
+import { secretIn } from "./secrets.ts"
 import { subscribe } from "./subscribing.ts"
 
 /** Keeps an event in the journal; whoever awaits it is woken, in whatever process. */
@@ -23,13 +23,8 @@ const receive = <Type extends string, P extends Schema.Top>(
     const closed = engine.closed("publish")
     if (closed !== undefined) return yield* closed
     const { type } = event
-    if (engine.journal === engine.store && redactedIn(event.payload)) {
-      return yield* new EventRefused({
-        type,
-        issue: "it holds a `Schema.Redacted`, and a journal without a cipher would hold it in plain text. "
-          + "Give the engine a `JournalCipher`, such as `AesGcm.layer` of effect-saga/encryption"
-      })
-    }
+    const secret = secretIn(event.payload, engine.registry.sealed)
+    if (secret !== undefined) return yield* new EventRefused({ type, issue: `it holds ${secret}` })
     const envelope = yield* envelopeOf(event, payload, options)
     const data = eventText(event.payload, envelope)
     if (Result.isFailure(data)) return yield* new EventRefused({ type, issue: data.failure })

@@ -8,19 +8,31 @@ import { escape } from "../../StepPath.ts"
 import { redactedIn, unwritableIn } from "../schema.ts"
 import type { Node, SagaTree } from "../tree.ts"
 
+/** Why no journal may hold values of a schema; undefined when one may. `sealed`: what is written goes through a cipher. */
+export const secretIn = (schema: Schema.Top, sealed: boolean): string | undefined => {
+  if (!sealed) {
+    return redactedIn(schema)
+      ? "a `Schema.Redacted`, and a journal without a cipher would hold it in plain text. "
+        + "Give the engine a `JournalCipher`, such as `AesGcm.layer` of effect-saga/encryption"
+      : undefined
+  }
+  return unwritableIn(schema)
+    ? "a `Schema.Redacted` that may not be encoded, so that no journal can hold it. "
+      + "Leave out `disallowJsonEncode`: the engine has a cipher"
+    : undefined
+}
+
 /**
  * Why no journal may keep the executions of a saga; undefined when one may. `sealed`: what is written goes through a
  * cipher.
  */
 export const secretProblem = (tree: SagaTree, sealed: boolean): SagaDefinitionError | undefined => {
   for (const { path, schema, what } of valuesOf(tree, "")) {
-    const problem = sealed
-      ? unwritableIn(schema) && "a `Schema.Redacted` that may not be encoded, so that no journal can hold it. "
-          + "Leave out `disallowJsonEncode`: the engine has a cipher"
-      : redactedIn(schema) && "a `Schema.Redacted`, and a journal without a cipher would hold it in plain text. "
-          + "Give the engine a `JournalCipher`, such as `AesGcm.layer` of effect-saga/encryption, or use `Saga.run`"
-    if (problem !== false) {
-      return new SagaDefinitionError({ saga: tree.definition.saga, path, problem: `its ${what} holds ${problem}` })
+    const problem = secretIn(schema, sealed)
+    if (problem !== undefined) {
+      const orElse = sealed ? "" : ", or use `Saga.run`"
+      const words = `its ${what} holds ${problem}${orElse}`
+      return new SagaDefinitionError({ saga: tree.definition.saga, path, problem: words })
     }
   }
   return undefined
