@@ -1,6 +1,6 @@
 /** Faults 59 to 66 and 68: events that come twice, early, late, to nobody, while nobody runs. Every store runs all of it. */
 import { assert, describe } from "@effect/vitest"
-import { Clock, Context, Effect, Exit, Fiber, Layer, Option, Schedule, Schema, type Scope } from "effect"
+import { Cause, Clock, Context, Effect, Exit, Fiber, Layer, Option, Schedule, Schema, type Scope } from "effect"
 import { Saga } from "effect-saga"
 import { DomainEvent, EventBus, type PublishOptions, SagaEvents } from "effect-saga/events"
 import { SagaEngine } from "effect-saga/SagaEngine"
@@ -396,6 +396,23 @@ export const suite = (name: string, backend: Backend): void => {
           )
         }
       }))
+
+    fault(
+      "F65 a time that could not be read again is refused, and so is a wait for no key",
+      (store) =>
+        Effect.gen(function*() {
+          const keyless = trip.pipe(Saga.awaitEvent("paid", Paid, { correlate: () => "" }))
+          const first = yield* boot(store, [keyless])
+          for (const occurredAtMillis of [NaN, Infinity]) {
+            const refused = yield* Effect.flip(publish(first, 7, { occurredAtMillis }))
+            assert.strictEqual(refused._tag, "EventRefused")
+            assert.include(refused.message, "occurredAtMillis")
+          }
+          const exit = yield* inTime("it ends", Effect.exit(first.engine.execute(keyless, undefined, id)))
+          const words = Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "it succeeded"
+          assert.include(words, "`correlate` of \"paid\" gave no text")
+        })
+    )
 
     fault("F66 a storm for one execution: it takes one, and holds no others", (store) =>
       Effect.gen(function*() {

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Clock, Effect, Exit, Layer, Metric, Option, Redacted, Schedule, Schema, Stream } from "effect"
 import { Saga } from "effect-saga"
 import { AesGcm } from "effect-saga/encryption"
+import { DomainEvent, EventBus } from "effect-saga/events"
 import { SagaEngine } from "effect-saga/SagaEngine"
 import type { SagaEvent } from "effect-saga/SagaEvent"
 import { JournalCipher, SagaJournal } from "effect-saga/SagaJournal"
@@ -433,3 +434,23 @@ describe("an engine with a cipher", () => {
       )
     }).pipe(Effect.provide(Layer.provide(Layer.provideMerge(Live, memory), Cipher))))
 })
+
+it.effect("an event that holds a secret is refused by an engine without a cipher, and kept by one that has one", () =>
+  Effect.gen(function*() {
+    const Revealed = DomainEvent.make("Revealed", { payload: Schema.Struct({ token: Secret }), key: () => "o" })
+    const publish = EventBus.use((bus) => bus.publish(Revealed, { token: secret }))
+    const kept = SagaJournal.use((journal) =>
+      journal.events.read([{ executionId: "nobody", type: "Revealed", key: "o", after: 0 }], 10)
+    )
+    const both = Effect.all([Effect.exit(publish), kept])
+    const plain = yield* Effect.provide(both, Layer.provideMerge(SagaEngine.layer, SagaJournal.layerMemory))
+    assert.include(Exit.isFailure(plain[0]) ? Cause.pretty(plain[0].cause) : "it is kept", "JournalCipher")
+    assert.deepStrictEqual(plain[1], [[]])
+    const sealed = yield* Effect.provide(
+      both,
+      Layer.provideMerge(SagaEngine.layer, Layer.merge(SagaJournal.layerMemory, Cipher))
+    )
+    assert.isTrue(Exit.isSuccess(sealed[0]))
+    assert.strictEqual(sealed[1][0]!.length, 1)
+    assert.notInclude(JSON.stringify(sealed[1]), canary)
+  }))
