@@ -32,12 +32,16 @@ export interface KeptEvent extends EventRecord {
 }
 
 /**
- * An event that reaches nobody any more, and why.
+ * An event that reaches nobody any more, or not this subscription, and why.
  *
  * @category models
  * @since 0.1.0
  */
 export interface DeadLetter extends KeptEvent {
+  /** Its number among the dead letters: what became one later has a higher one. */
+  readonly number: number
+  /** The subscription that could not handle it. `null`: nobody has received it. */
+  readonly subscription: string | null
   readonly reason: string
   readonly atMillis: number
 }
@@ -77,6 +81,29 @@ export interface EndedWait {
   readonly path: string
   /** The number of the event that was received there. `null`: none was. */
   readonly received: number | null
+}
+
+/**
+ * How far a subscription has come in a type: it has handled every event of it up to this number.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface LogPosition {
+  readonly type: string
+  readonly after: number
+}
+
+/**
+ * A subscription that a store knows, in one of its types.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SubscriptionRecord extends LogPosition {
+  readonly name: string
+  /** How many kept events of the type it has not handled. */
+  readonly behind: number
 }
 
 /**
@@ -125,32 +152,37 @@ export interface EventStore {
   ) => Effect.Effect<ReadonlyArray<ReadonlyArray<KeptEvent>>, JournalUnavailable>
 
   /**
-   * How far a subscription has come: it has handled every event of its types up to this number. One that is not known begins
-   * at 0, and is known from then on.
+   * Moves a subscription on to a number, in those of these types in which it is not further, and says how far it has come in
+   * each. In a type that it has not read before it begins at 0; what it reads is held for it from then on.
    */
-  readonly position: (
+  readonly advance: (
     subscription: string,
-    types: ReadonlyArray<string>
-  ) => Effect.Effect<number, JournalUnavailable>
+    types: ReadonlyArray<string>,
+    to: number
+  ) => Effect.Effect<ReadonlyArray<LogPosition>, JournalUnavailable>
 
   /**
-   * The first events of some types behind a number, at most `limit`, in order, and up to which number there are no others.
+   * The first events of some types, of each behind a number, at most `limit`, in order, and up to which number there are no
+   * others.
    */
   readonly log: (options: {
-    readonly types: ReadonlyArray<string>
-    readonly after: number
+    readonly from: ReadonlyArray<LogPosition>
     readonly limit: number
   }) => Effect.Effect<{ readonly events: ReadonlyArray<KeptEvent>; readonly upTo: number }, JournalUnavailable>
 
-  /** Moves a subscription on. False: it is not where it was thought to be, and stays where it is. */
-  readonly advance: (
-    subscription: string,
-    from: number,
-    to: number
-  ) => Effect.Effect<boolean, JournalUnavailable>
+  /** The subscriptions that are known, in each of their types: by name, then by type. */
+  readonly subscriptions: Effect.Effect<ReadonlyArray<SubscriptionRecord>, JournalUnavailable>
 
-  /** Makes a dead letter of an event for another reason. The same again changes nothing. */
-  readonly bury: (event: KeptEvent, reason: string, atMillis: number) => Effect.Effect<void, JournalUnavailable>
+  /** Forgets a subscription: nothing is held for it any more. False: there is none. */
+  readonly unsubscribe: (subscription: string) => Effect.Effect<boolean, JournalUnavailable>
+
+  /** Makes a dead letter of an event, for a subscription. If it is one already, it gets this reason. */
+  readonly bury: (
+    event: KeptEvent,
+    subscription: string,
+    reason: string,
+    atMillis: number
+  ) => Effect.Effect<void, JournalUnavailable>
 
   /**
    * Forgets events that were kept before a time, that every subscription to their type is past, and that no execution awaits
@@ -162,9 +194,25 @@ export interface EventStore {
     readonly limit: number
   }) => Effect.Effect<{ readonly count: number; readonly dead: ReadonlyArray<DeadLetter> }, JournalUnavailable>
 
-  /** Dead letters in order, behind a number. */
+  /** Dead letters by their own numbers, behind one. */
   readonly deadLetters: (options: {
     readonly after: number
     readonly limit: number
   }) => Effect.Effect<ReadonlyArray<DeadLetter>, JournalUnavailable>
+
+  /**
+   * Hands a dead letter out again: that of a subscription to this one; one that nobody has received is an event again, kept
+   * from now on. False: there is none of this number.
+   */
+  readonly redeliver: (number: number, atMillis: number) => Effect.Effect<boolean, JournalUnavailable>
+
+  /** The first dead letters of a subscription, of some types, that are to be handed out again, at most `limit`, in order. */
+  readonly redelivered: (
+    subscription: string,
+    types: ReadonlyArray<string>,
+    limit: number
+  ) => Effect.Effect<ReadonlyArray<DeadLetter>, JournalUnavailable>
+
+  /** Deletes a dead letter. False: there is none of this number. */
+  readonly discard: (number: number) => Effect.Effect<boolean, JournalUnavailable>
 }

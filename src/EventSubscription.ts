@@ -23,8 +23,8 @@ type EnvelopeOf<E> = E extends DomainEvent<infer T, infer P> ? Omit<Envelope<P["
  */
 export interface Subscription<Events extends ReadonlyArray<AnyDomainEvent>, E, R> {
   /**
-   * How the bus remembers how far it has come. In several processes the same name is one subscription: an event may be handled
-   * in more than one of them, and none is left out.
+   * How the bus remembers how far it has come, in each kind of events. In several processes the same name is one
+   * subscription: an event may be handled in more than one of them, and none is left out. In one process a name runs once.
    */
   readonly name: string
   readonly events: Events
@@ -60,8 +60,21 @@ export interface AnySubscription {
  * @since 0.1.0
  */
 export interface LogEntry {
-  readonly sequence: number
+  readonly type: string
+  readonly id: string
   readonly event: Result.Result<Envelope, string>
+}
+
+/**
+ * What comes next in a log.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface LogPage<Entry extends LogEntry> {
+  readonly entries: ReadonlyArray<Entry>
+  /** Notes that all of them are handled, or are dead letters: the next page is behind them. */
+  readonly done: Effect.Effect<void>
 }
 
 /**
@@ -71,14 +84,9 @@ export interface LogEntry {
  * @since 0.1.0
  */
 export interface EventLog<Entry extends LogEntry> {
-  /** How far the subscription has come. */
-  readonly position: Effect.Effect<number>
-  /** What comes next, and up to which number there is nothing else. */
-  readonly read: (after: number) => Effect.Effect<{ readonly entries: ReadonlyArray<Entry>; readonly upTo: number }>
-  /** Moves the subscription on. False: another process has. */
-  readonly advance: (from: number, to: number) => Effect.Effect<boolean>
-  /** Makes a dead letter of an event. */
-  readonly bury: (entry: Entry, reason: string) => Effect.Effect<void>
+  readonly read: Effect.Effect<LogPage<Entry>>
+  /** Is told what became of an event: undefined if it was handled, or why it is a dead letter. */
+  readonly settle: (entry: Entry, problem: string | undefined) => Effect.Effect<void>
   /** Waits until there may be more. */
   readonly more: Effect.Effect<void>
 }
@@ -93,8 +101,7 @@ const defaultRetry = Schedule.max([
  *
  * **Details**
  *
- * The position moves when all events of a page have been handled, or are dead letters: a crash before that hands the page
- * out again.
+ * A page is noted when all its events have been handled, or are dead letters: a crash before that hands it out again.
  *
  * @category running
  * @since 0.1.0
@@ -104,28 +111,35 @@ export const run = <Entry extends LogEntry>(
   { handle, name, retry = defaultRetry }: AnySubscription
 ): Effect.Effect<never> =>
   Effect.gen(function*() {
-    let position = yield* log.position
+    const problemOf = (event: Envelope) => {
+      const tried = Effect.sandbox(Effect.retry(Effect.suspend(() => handle(event)), retry))
+      // Who is interrupted from outside ends here: what comes behind this is an interruption of the handler's own.
+      return Effect.match(Effect.retry(tried, { schedule: defaultRetry, while: isUntyped }), {
+        onSuccess: () => undefined,
+        onFailure: (cause) => `"${name}" could not handle it: ${wordsOf(cause)}`
+      })
+    }
     while (true) {
-      const { entries, upTo } = yield* log.read(position)
+      const { done, entries } = yield* log.read
       for (const entry of entries) {
-        const { event } = entry
-        if (Result.isFailure(event)) yield* log.bury(entry, event.failure)
-        else {
-          const tried = Effect.sandbox(Effect.retry(Effect.suspend(() => handle(event.success)), retry))
-          // Who is interrupted from outside ends here: what comes behind this is an interruption of the handler's own.
-          const handled = yield* Effect.result(Effect.retry(tried, { schedule: defaultRetry, while: isUntyped }))
-          if (Result.isFailure(handled)) {
-            yield* log.bury(entry, `"${name}" could not handle it: ${wordsOf(handled.failure)}`)
-          }
-        }
+        const { event, id, type } = entry
+        const problem = Result.isFailure(event) ? event.failure : yield* problemOf(event.success)
+        yield* log.settle(entry, problem)
+        if (problem !== undefined) yield* Effect.logWarning(`The event ${type} "${id}" is a dead letter: ${problem}`)
       }
-      if (upTo > position) {
-        const moved = yield* log.advance(position, upTo)
-        position = moved ? upTo : yield* log.position
-      }
+      yield* done
       if (entries.length === 0) yield* log.more
     }
   })
+
+/**
+ * What a bus says to who runs a subscription beside one of the same name. For who writes a bus.
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const nameTaken = (name: string): Error =>
+  new Error(`The subscription "${name}" runs here already, and a name is one subscription: give this one another name`)
 
 const isUntyped = (cause: Cause.Cause<unknown>): boolean => !Cause.hasFails(cause)
 

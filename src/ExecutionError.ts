@@ -61,6 +61,30 @@ export class ExecutionNotFound extends Data.TaggedError("ExecutionNotFound")<{
 }
 
 /**
+ * There is no dead letter with this number.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class DeadLetterNotFound extends Data.TaggedError("DeadLetterNotFound")<{ readonly number: number }> {
+  override get message(): string {
+    return `There is no dead letter ${this.number} in this journal: it was handled or discarded. \`deadLetters\` lists those that are`
+  }
+}
+
+/**
+ * There is no subscription with this name.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class SubscriptionNotFound extends Data.TaggedError("SubscriptionNotFound")<{ readonly name: string }> {
+  override get message(): string {
+    return `There is no subscription "${printable(this.name)}" in this journal. \`subscriptions\` lists those that are`
+  }
+}
+
+/**
  * An id that a journal cannot carry. Nothing was started.
  *
  * @category errors

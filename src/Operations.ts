@@ -8,16 +8,25 @@ import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
 import type {
+  DeadLetterNotFound,
   ExecutionConflict,
   ExecutionIdInvalid,
   ExecutionNotFound,
   ExecutionStuck,
   OperatorError,
   PayloadRefused,
+  SubscriptionNotFound,
   VerbRefused
 } from "./ExecutionError.ts"
 import type { ExecutionPlan } from "./ExecutionPlan.ts"
-import type { Cursor, ExecutionState, JournalUnavailable, StateCount } from "./Journal.ts"
+import type {
+  Cursor,
+  DeadLetter,
+  ExecutionState,
+  JournalUnavailable,
+  StateCount,
+  SubscriptionRecord
+} from "./Journal.ts"
 import type { By, SagaEvent } from "./SagaEvent.ts"
 import type { AnySaga } from "./SagaValue.ts"
 
@@ -334,6 +343,30 @@ export interface Operations {
     by: By,
     options?: BulkOptions
   ) => Stream.Stream<BulkProgress, JournalUnavailable>
+
+  /**
+   * Events that reach nobody any more, in the order in which they became dead letters, each with the reason: nobody received
+   * it while it was kept, or a subscription could not read or handle it. At most 100 unless said otherwise, behind the number of
+   * the last one that was seen. They stay until they are handed out again and handled, or discarded.
+   */
+  readonly deadLetters: (
+    options?: { readonly after?: number; readonly limit?: number }
+  ) => Effect.Effect<ReadonlyArray<DeadLetter>, JournalUnavailable>
+  /**
+   * Hands a dead letter out again. The subscription that could not handle it gets it once more, as soon as it has nothing else
+   * to read: if it handles it now the dead letter is gone, if not it is one again. One that nobody has received is an event as if
+   * it were published now, with its id.
+   */
+  readonly redeliver: (number: number) => Effect.Effect<void, DeadLetterNotFound | JournalUnavailable>
+  /** Deletes a dead letter. */
+  readonly discard: (number: number) => Effect.Effect<void, DeadLetterNotFound | JournalUnavailable>
+  /** The subscriptions that the journal knows, whether they run or not, and how many events each has before it, by type. */
+  readonly subscriptions: Effect.Effect<ReadonlyArray<SubscriptionRecord>, JournalUnavailable>
+  /**
+   * Forgets a subscription that nobody runs any more: events that were held for it are held no longer. One that runs still is
+   * known again as soon as it has handled something.
+   */
+  readonly unsubscribe: (subscription: string) => Effect.Effect<void, SubscriptionNotFound | JournalUnavailable>
 
   /** Deletes what has ended, in batches, and tells after each how many that were in all. Live and stuck ones stay. */
   readonly purge: <E = never, R = never>(

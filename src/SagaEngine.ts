@@ -32,6 +32,7 @@ import { busOf } from "./internal/engine/receiving.ts"
 import * as requests from "./internal/engine/requests.ts"
 import { rerun } from "./internal/engine/rerun.ts"
 import { start as startExecution } from "./internal/engine/starting.ts"
+import { discard, redeliver, unsubscribe } from "./internal/engine/undelivered.ts"
 import type { DeadLetter, JournalLocked, JournalUnavailable } from "./Journal.ts"
 import { JournalCipher } from "./JournalCipher.ts"
 import type { ExecutionStatus, Operations } from "./Operations.ts"
@@ -199,13 +200,6 @@ export interface SagaEngineService extends Operations {
     saga: Saga<P0, S, O, A, E, R, Phase>,
     executionId: string
   ) => Stream.Stream<SagaEvent, ExecutionNotFound | ExecutionStuck | JournalUnavailable>
-  /**
-   * Events that reach nobody any more, in order, each with the reason: nobody received it while it was kept, or it could not be
-   * read or handled. At most 100 unless said otherwise, behind the number of the last one that was seen.
-   */
-  readonly deadLetters: (
-    options?: { readonly after?: number; readonly limit?: number }
-  ) => Effect.Effect<ReadonlyArray<DeadLetter>, JournalUnavailable>
   /** Runs a saga here until the scope closes, with the services that are around this call. */
   readonly register: (saga: AnySaga) => Effect.Effect<void, never, Scope.Scope>
 }
@@ -260,6 +254,11 @@ const operationsOf = (engine: Engine): Operations => ({
   rerun: (executionId, options) => rerun(engine, executionId, options),
   preview: (filter) => preview(engine, filter),
   bulk: (verb, filter, by, options) => bulk(engine, verb, filter, by, options),
+  deadLetters: ({ after = 0, limit = 100 } = {}) => engine.journal.events.deadLetters({ after, limit }),
+  redeliver: (number) => redeliver(engine, number),
+  discard: (number) => discard(engine, number),
+  subscriptions: engine.journal.events.subscriptions,
+  unsubscribe: (subscription) => unsubscribe(engine, subscription),
   purge: (options) => purge(engine, options),
   doctor: doctor(engine),
   compatible: (sagas) => compatible(engine, sagas.map(toTree))
@@ -281,8 +280,6 @@ const serviceOf = (engine: Engine): SagaEngineService => {
     poll: (executionId: string) => Effect.map(engine.journal.find(executionId), Option.map(queries.statusOf)),
     cancel: (executionId: string) => Effect.asVoid(cancel(engine, executionId, {})),
     events: (saga: AnySaga, executionId: string) => requests.facts(engine, toTree(saga), executionId),
-    deadLetters: ({ after = 0, limit = 100 }: { readonly after?: number; readonly limit?: number } = {}) =>
-      engine.journal.events.deadLetters({ after, limit }),
     ...operationsOf(engine),
     register: (saga: AnySaga) => engine.register(toTree(saga))
   }

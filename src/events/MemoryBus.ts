@@ -46,10 +46,6 @@ interface Kept {
   received: boolean
 }
 
-interface Entry extends LogEntry {
-  readonly kept: Kept
-}
-
 class MemoryBus implements EventBusService {
   readonly #keepMillis: number
   readonly #onUnmatched: BusOptions["onUnmatched"]
@@ -57,9 +53,10 @@ class MemoryBus implements EventBusService {
   readonly #kept = new Map<string, Kept>()
   readonly #waiting = new Set<Waiting>()
   readonly #published = Latch.makeUnsafe(false)
-  readonly #positions = new Map<string, number>()
-  /** The subscriptions that run, each by what tells it that there is more, with the types that it reads. */
-  readonly #running = new Map<Latch.Latch, { readonly name: string; readonly types: ReadonlySet<string> }>()
+  /** How far each subscription has come, by type. */
+  readonly #positions = new Map<string, Map<string, number>>()
+  /** The subscriptions that run, by name, each with what tells it that there is more. */
+  readonly #running = new Map<string, { readonly news: Latch.Latch; readonly types: ReadonlySet<string> }>()
   readonly #moved = Latch.makeUnsafe(false)
   #last = 0
 
@@ -83,7 +80,7 @@ class MemoryBus implements EventBusService {
           const kept: Kept = { envelope, sequence: ++this.#last, untilMillis: now + this.#keepMillis, received: false }
           this.#kept.set(envelope.id, kept)
           this.#published.openUnsafe()
-          for (const news of this.#running.keys()) news.openUnsafe()
+          for (const { news } of this.#running.values()) news.openUnsafe()
           for (const waiting of Array.from(this.#waiting)) offer(kept, waiting)
         })
     )
@@ -96,39 +93,49 @@ class MemoryBus implements EventBusService {
     const { name, ...erased } = subscription as unknown as AnySubscription
     const types = new Set(erased.events.map(({ type }) => type))
     const news = Latch.makeUnsafe(false)
-    const position = () => this.#positions.get(name) ?? 0
-    const log: EventLog<Entry> = {
-      position: Effect.sync(position),
-      read: (after) =>
-        Effect.sync(() => {
-          news.closeUnsafe()
-          const all = Array.from(this.#kept.values()).filter(({ sequence }) => sequence > after)
-          const entries = all.filter(({ envelope }) => types.has(envelope.type)).map((kept): Entry => {
-            kept.received = true
-            return { kept, sequence: kept.sequence, event: Result.succeed(kept.envelope) }
+    const log: EventLog<LogEntry> = {
+      read: Effect.sync(() => {
+        news.closeUnsafe()
+        const kept = Array.from(this.#kept.values()).filter((kept) =>
+          types.has(kept.envelope.type) && this.#isNews(name, kept)
+        )
+        for (const one of kept) one.received = true
+        return {
+          entries: kept.map(({ envelope }) => ({
+            type: envelope.type,
+            id: envelope.id,
+            event: Result.succeed(envelope)
+          })),
+          done: Effect.sync(() => {
+            for (const { envelope, sequence } of kept) this.#positionsOf(name).set(envelope.type, sequence)
+            this.#moved.openUnsafe()
           })
-          return { entries, upTo: all.at(-1)?.sequence ?? after }
-        }),
-      advance: (from, to) =>
-        Effect.sync(() => {
-          const isThere = position() === from
-          if (isThere) this.#positions.set(name, to)
-          this.#moved.openUnsafe()
-          return isThere
-        }),
-      bury: ({ kept: { envelope } }, reason) =>
-        Effect.logWarning(`The event ${envelope.type} "${envelope.id}" is a dead letter: ${reason}`),
+        }
+      }),
+      settle: () => Effect.void,
       more: news.await
     }
-    return Effect.acquireUseRelease(
-      Effect.sync(() => this.#running.set(news, { name, types })),
+    const run = Effect.acquireUseRelease(
+      Effect.sync(() => this.#running.set(name, { news, types })),
       () => EventSubscription.run(log, { name, ...erased }),
       () =>
         Effect.sync(() => {
-          this.#running.delete(news)
+          this.#running.delete(name)
           this.#moved.openUnsafe()
         })
     )
+    return Effect.suspend(() => this.#running.has(name) ? Effect.die(EventSubscription.nameTaken(name)) : run)
+  }
+
+  #positionsOf(name: string): Map<string, number> {
+    const positions = this.#positions.get(name) ?? new Map<string, number>()
+    this.#positions.set(name, positions)
+    return positions
+  }
+
+  /** Whether a subscription has not handled an event. */
+  #isNews(name: string, { envelope, sequence }: Kept): boolean {
+    return sequence > (this.#positions.get(name)?.get(envelope.type) ?? 0)
   }
 
   readonly "~mail": Mail = {
@@ -143,9 +150,9 @@ class MemoryBus implements EventBusService {
   }
 
   /** Whether a subscription has an event before it. */
-  #isBefore({ envelope, sequence }: Kept): boolean {
-    return Array.from(this.#running.values()).some(({ name, types }) =>
-      types.has(envelope.type) && (this.#positions.get(name) ?? 0) < sequence
+  #isBefore(kept: Kept): boolean {
+    return Array.from(this.#running).some(([name, { types }]) =>
+      types.has(kept.envelope.type) && this.#isNews(name, kept)
     )
   }
 

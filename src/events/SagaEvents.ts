@@ -156,6 +156,11 @@ export const relay = <const Events extends ReadonlyArray<AnyDomainEvent>, E, R>(
   subscription: Subscription<Events, E, R>
 ): Layer.Layer<never, never, R | EventBus> => forked(EventBus.use((bus) => bus.subscribe(subscription)))
 
-/** Goes on for as long as the layer lives. */
+/** Goes on for as long as the layer lives. What it dies of at once, as of a name that is taken, ends the layer. */
 const forked = <R>(effect: Effect.Effect<never, never, R>): Layer.Layer<never, never, R> =>
-  Layer.effectDiscard(Effect.forkScoped(effect))
+  Layer.effectDiscard(
+    Effect.flatMap(
+      Effect.forkScoped(effect, { startImmediately: true }),
+      (fiber) => fiber.pollUnsafe() ?? Effect.void
+    )
+  )

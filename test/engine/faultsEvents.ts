@@ -546,7 +546,7 @@ export const suite = (name: string, backend: Backend): void => {
         )
         const first = yield* boot(store, [saga])
         yield* Effect.exit(first.engine.execute(saga, "o", id))
-        const { events } = yield* store.journal.events.log({ types: ["Shipped"], after: 0, limit: 10 })
+        const { events } = yield* store.journal.events.log({ from: [{ type: "Shipped", after: 0 }], limit: 10 })
         assert.deepStrictEqual(events, [])
       }))
 
@@ -598,7 +598,7 @@ export const suite = (name: string, backend: Backend): void => {
           const last = all!.at(-1)!.sequence
           yield* eventually(
             "it is noted",
-            Effect.map(store.journal.events.position("numbers", ["Paid"]), (position) => position === last)
+            Effect.map(store.journal.events.subscriptions, ([numbers]) => numbers?.after === last)
           )
           yield* Fiber.interrupt(running)
           yield* publish(first, 6)
@@ -637,6 +637,118 @@ export const suite = (name: string, backend: Backend): void => {
           assert.strictEqual(letters[1]!.reason, `"numbers" could not handle it: Error: bug`)
           assert.include(letters[2]!.reason, "cannot be read")
           assert.strictEqual(lines.filter((line) => line.includes("is a dead letter")).length, 3)
+        })
+    )
+
+    fault("F65 a dead letter is handed out again when its handler is mended", (store) =>
+      Effect.gen(function*() {
+        const first = yield* boot(store, [])
+        const seen: Array<number> = []
+        let broken = true
+        const handle = (n: number) =>
+          Effect.suspend(() => {
+            seen.push(n)
+            return broken && n < 3 ? Effect.fail("not yet") : Effect.void
+          })
+        for (const n of [1, 2, 3]) yield* publish(first, n)
+        yield* Effect.forkChild(numbers(store, first, handle, 0))
+        yield* eventually("all are seen", Effect.sync(() => seen.length === 3))
+        const letters = yield* first.engine.deadLetters()
+        assert.deepStrictEqual(letters.map(({ subscription }) => subscription), ["numbers", "numbers"])
+        const [one, two] = letters
+        yield* first.engine.redeliver(one!.number)
+        yield* eventually("it is tried again, in vain", Effect.sync(() => seen.length === 4))
+        broken = false
+        for (const { number } of [one!, two!]) yield* first.engine.redeliver(number)
+        yield* eventually("nothing is left", Effect.map(first.engine.deadLetters(), ({ length }) => length === 0))
+        assert.deepStrictEqual(seen, [1, 2, 3, 1, 1, 2])
+        const missing = yield* Effect.flip(first.engine.redeliver(one!.number))
+        assert.include(missing.message, `no dead letter ${one!.number}`)
+        assert.strictEqual((yield* Effect.flip(first.engine.discard(one!.number)))._tag, "DeadLetterNotFound")
+      }))
+
+    fault("F63 what nobody has received is handed out again to who awaits it now", (store) =>
+      Effect.gen(function*() {
+        const world = new World()
+        const saga = waits(world)
+        const first = yield* boot(store, [saga], { keepEvents: "10 minutes" })
+        yield* publish(first, 7)
+        const dead = first.engine.deadLetters()
+        yield* eventually(
+          "it is a dead letter",
+          Effect.andThen(TestClock.adjust("1 minute"), Effect.map(dead, ({ length }) => length === 1))
+        )
+        yield* first.engine.start(saga, undefined, id)
+        yield* fact(store.journal, "e", "EventAwaited paid")
+        yield* first.engine.redeliver((yield* dead)[0]!.number)
+        assert.strictEqual(yield* inTime("it ends", first.engine.await(saga, "e")), 7)
+        assert.deepStrictEqual(yield* dead, [])
+      }))
+
+    fault(
+      "a subscription that gains a kind of events gets all of it that is kept, and nothing twice",
+      (store) =>
+        Effect.gen(function*() {
+          const first = yield* boot(store, [], { keepEvents: "10 minutes" })
+          const seen: Array<string> = []
+          const read = (...events: ReadonlyArray<typeof Paid | typeof Refused>) =>
+            Effect.forkChild(first.bus.subscribe({
+              name: "both",
+              events,
+              handle: ({ payload, type }) => Effect.sync(() => seen.push(`${type} ${payload.n}`))
+            }))
+          const refuse = (n: number) => first.bus.publish(Refused, { order: "o", n })
+          yield* refuse(1)
+          yield* publish(first, 2)
+          const old = yield* read(Paid)
+          yield* eventually("one is seen", Effect.sync(() => seen.length === 1))
+          yield* publish(first, 3)
+          yield* eventually("another is seen", Effect.sync(() => seen.length === 2))
+          yield* Fiber.interrupt(old)
+          yield* read(Paid, Refused)
+          yield* publish(first, 4)
+          yield* eventually("all are seen", Effect.sync(() => seen.length === 4))
+          assert.sameMembers(seen, ["Paid 2", "Paid 3", "Paid 4", "Refused 1"])
+          assert.deepStrictEqual(seen.slice(0, 2), ["Paid 2", "Paid 3"])
+        })
+    )
+
+    fault(
+      "a name is one subscription: a second one beside it is a defect that says so",
+      (store) =>
+        Effect.gen(function*() {
+          const first = yield* boot(store, [])
+          const none = () => Effect.void
+          yield* Effect.forkChild(numbers(store, first, none), { startImmediately: true })
+          const exit = yield* Effect.exit(numbers(store, first, none))
+          assert.include(String(Exit.isFailure(exit) && Cause.squash(exit.cause)), `"numbers" runs here already`)
+          // And that ends the layer which needs it.
+          const context = Layer.succeedContext(Context.make(EventBus, first.bus))
+          const relay = SagaEvents.relay({ name: "numbers", events: [Paid], handle: none })
+          const layer = yield* Effect.exit(Effect.scoped(Layer.build(Layer.provide(relay, context))))
+          assert.include(String(Exit.isFailure(layer) && Cause.squash(layer.cause)), "give this one another name")
+        })
+    )
+
+    fault(
+      "a subscription that nobody runs any more holds its events until it is forgotten",
+      (store) =>
+        Effect.gen(function*() {
+          const first = yield* boot(store, [], { keepEvents: "10 minutes" })
+          const running = yield* Effect.forkChild(numbers(store, first, () => Effect.void))
+          yield* eventually("it is known", Effect.map(first.engine.subscriptions, ({ length }) => length === 1))
+          yield* Fiber.interrupt(running)
+          yield* publish(first, 1)
+          yield* TestClock.adjust("1 hour")
+          for (let turns = 0; turns < 20; turns++) yield* turn
+          assert.deepStrictEqual(
+            (yield* first.engine.subscriptions).map(({ behind, name, type }) => [name, type, behind]),
+            [["numbers", "Paid", 1]]
+          )
+          yield* first.engine.unsubscribe("numbers")
+          const dead = Effect.map(first.engine.deadLetters(), ({ length }) => length === 1)
+          yield* eventually("it is forgotten", Effect.andThen(TestClock.adjust("1 minute"), dead))
+          assert.strictEqual((yield* Effect.flip(first.engine.unsubscribe("numbers")))._tag, "SubscriptionNotFound")
         })
     )
   })

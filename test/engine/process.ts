@@ -55,10 +55,10 @@ export const mortal = (journal: Journal, process: Process, lastWrite: number): E
           )),
         wake: living(journal.events.wake),
         read: (requests, limit) => living(journal.events.read(requests, limit)),
-        position: (name, types) => living(journal.events.position(name, types)),
+        advance: (name, types, to) => living(journal.events.advance(name, types, to)),
         log: (options) => living(journal.events.log(options)),
-        advance: (name, from, to) => living(journal.events.advance(name, from, to)),
-        bury: (event, reason, atMillis) => living(journal.events.bury(event, reason, atMillis)),
+        bury: (event, name, reason, atMillis) => living(journal.events.bury(event, name, reason, atMillis)),
+        redelivered: (name, types, limit) => living(journal.events.redelivered(name, types, limit)),
         forget: (options) => living(journal.events.forget(options))
       }
     }

@@ -95,6 +95,7 @@ const floors: Record<string, number> = {
   "internal/engine/cancelling": 44,
   "internal/engine/queries": 44,
   "internal/engine/subscribing": 44,
+  "internal/engine/undelivered": 44,
   "internal/engine/starting": 44,
   SagaStart: 45,
   "internal/engine/receiving": 45,

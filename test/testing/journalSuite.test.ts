@@ -88,14 +88,36 @@ const breaks: Readonly<Record<string, Break>> = {
       )
         .pipe(Effect.catchTag("BatchRefused", Effect.die))
   }),
-  "moves a subscription on whoever asks": (journal) => ({
-    events: { ...journal.events, advance: (name, from, to) => Effect.as(journal.events.advance(name, from, to), true) }
-  }),
+  "has one position for all types of a subscription": (journal) => {
+    const all = ["A", "B", "Paid", "Refused"]
+    return {
+      events: {
+        ...journal.events,
+        advance: (name, types, to) =>
+          Effect.map(
+            journal.events.advance(name, all, to),
+            (reached) => reached.filter(({ type }) => types.includes(type))
+          )
+      }
+    }
+  },
   "gives a subscription what it does not read": (journal) => ({
     events: {
       ...journal.events,
-      log: ({ after, limit }) => journal.events.log({ types: ["A", "B", "C", "Paid", "Refused"], after, limit })
+      log: ({ from, limit }) => {
+        const after = Math.min(...from.map(({ after }) => after))
+        return journal.events.log({ from: ["A", "B", "C", "Paid"].map((type) => ({ type, after })), limit })
+      }
     }
+  }),
+  "never forgets a subscription": (journal) => ({
+    events: { ...journal.events, unsubscribe: () => Effect.succeed(true) }
+  }),
+  "hands out dead letters for good": (journal) => ({
+    events: { ...journal.events, discard: () => Effect.succeed(true) }
+  }),
+  "hands no dead letter out again": (journal) => ({
+    events: { ...journal.events, redeliver: () => Effect.succeed(true) }
   }),
   "buries nothing": (journal) => ({ events: { ...journal.events, bury: () => Effect.void } }),
   "forgets without a trace": (journal) => ({

@@ -521,13 +521,13 @@ export class Engine {
   }
   #looks = 0
 
-  /** Who reads events is told that there are new ones. */
-  readonly news = new Set<Latch.Latch>()
+  /** The subscriptions that run here, by name, each with what tells it that there may be more. */
+  readonly subscriptions = new Map<string, Latch.Latch>()
 
   /** Wakes who awaits events that are kept, and hands on what was said to those that run here. */
   get announce(): Effect.Effect<void, JournalUnavailable> {
     return Effect.gen({ self: this }, function*() {
-      for (const latch of this.news) latch.openUnsafe()
+      for (const news of this.subscriptions.values()) news.openUnsafe()
       if (!(yield* this.#wake)) return
       this.poke()
       yield* this.#hear

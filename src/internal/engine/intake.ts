@@ -124,7 +124,7 @@ export class Intake {
     if (!Number.isFinite(keepMillis)) return Effect.never
     let more = false
     // What an engine before this one has left.
-    const last = Effect.map(this.#store.log({ types: [], after: 0, limit: 1 }), ({ upTo }) => upTo)
+    const last = Effect.map(this.#store.log({ from: [], limit: 1 }), ({ upTo }) => upTo)
     const open = Effect.map(
       Effect.catchCause(last, () => Effect.succeed(1)),
       (last) => last > 0 && this.#holds.openUnsafe()

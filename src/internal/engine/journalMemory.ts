@@ -76,12 +76,18 @@ export const makeMemory = (): Journal => {
       keep: (events, keptAtMillis) => Effect.sync(() => store.events.keep(events, keptAtMillis)),
       wake: Effect.sync(() => store.wake()),
       read: (requests, limit) => Effect.sync(() => requests.map((request) => store.events.read(request, limit))),
-      position: (subscription, types) => Effect.sync(() => store.events.position(subscription, types)),
-      log: ({ after, limit, types }) => Effect.sync(() => store.events.log(types, after, limit)),
-      advance: (subscription, from, to) => Effect.sync(() => store.events.advance(subscription, from, to)),
-      bury: (event, reason, atMillis) => Effect.sync(() => store.events.bury(event, reason, atMillis)),
+      advance: (subscription, types, to) => Effect.sync(() => store.events.advance(subscription, types, to)),
+      log: ({ from, limit }) => Effect.sync(() => store.events.log(from, limit)),
+      subscriptions: Effect.sync(() => store.events.subscriptions),
+      unsubscribe: (subscription) => Effect.sync(() => store.events.unsubscribe(subscription)),
+      bury: (event, subscription, reason, atMillis) =>
+        Effect.sync(() => store.events.bury(event, subscription, reason, atMillis)),
       forget: (options) => Effect.map(Clock.currentTimeMillis, (now) => store.forget(options, now)),
-      deadLetters: ({ after, limit }) => Effect.sync(() => store.events.deadLetters(after, limit))
+      deadLetters: ({ after, limit }) => Effect.sync(() => store.events.deadLetters(after, limit)),
+      redeliver: (number, atMillis) => Effect.sync(() => store.events.redeliver(number, atMillis)),
+      redelivered: (subscription, types, limit) =>
+        Effect.sync(() => store.events.redelivered(subscription, types, limit)),
+      discard: (number) => Effect.sync(() => store.events.discard(number))
     },
     signals: (lease) => Effect.sync(() => store.signals(lease)),
     define: ({ data, hash }) =>

@@ -1,5 +1,14 @@
 /** The events that a journal in memory keeps, and who awaits them. It knows executions by their ids alone. */
-import type { DeadLetter, EndedWait, EventRecord, KeptEvent, LettersRequest, WaitRecord } from "../../Journal.ts"
+import type {
+  DeadLetter,
+  EndedWait,
+  EventRecord,
+  KeptEvent,
+  LettersRequest,
+  LogPosition,
+  SubscriptionRecord,
+  WaitRecord
+} from "../../Journal.ts"
 
 interface Kept extends KeptEvent {
   readonly keptAtMillis: number
@@ -7,10 +16,20 @@ interface Kept extends KeptEvent {
   readonly receivedBy: Set<string>
 }
 
+interface Dead {
+  letter: DeadLetter
+  /** It is to be handed out again. */
+  again: boolean
+}
+
 /** Why an event is a dead letter that was kept for as long as it should be. */
 export const nobodyReceived = "nobody received it while it was kept"
 
 const addressOf = ({ key, type }: { readonly key: string; readonly type: string }): string => `${type} ${key}`
+
+/** Of what, and for whom, a dead letter is: that is one. */
+const placeOf = ({ sequence, subscription }: Pick<DeadLetter, "sequence" | "subscription">): string =>
+  `${sequence} ${subscription ?? ""}`
 
 /** Events and waits. */
 export class MemoryEvents {
@@ -22,9 +41,13 @@ export class MemoryEvents {
   readonly #waiting = new Map<string, Map<string, Set<string>>>()
   readonly #addresses = new Map<string, Map<string, Set<string>>>()
   #untold: Array<Kept> = []
-  readonly #dead = new Map<number, DeadLetter>()
-  readonly #subscriptions = new Map<string, { position: number; readonly types: ReadonlyArray<string> }>()
+  /** By their numbers, in order. */
+  readonly #dead = new Map<number, Dead>()
+  readonly #numbers = new Map<string, number>()
+  /** How far each has come, by type. */
+  readonly #subscriptions = new Map<string, Map<string, number>>()
   #last = 0
+  #lastDead = 0
 
   keep(events: ReadonlyArray<EventRecord>, keptAtMillis: number): ReadonlyArray<string> {
     return events.flatMap((event) => {
@@ -87,31 +110,53 @@ export class MemoryEvents {
     return found
   }
 
-  position(subscription: string, types: ReadonlyArray<string>): number {
-    const position = this.#subscriptions.get(subscription)?.position ?? 0
-    this.#subscriptions.set(subscription, { position, types })
-    return position
+  advance(subscription: string, types: ReadonlyArray<string>, to: number): ReadonlyArray<LogPosition> {
+    const positions = this.#subscriptions.get(subscription) ?? new Map<string, number>()
+    this.#subscriptions.set(subscription, positions)
+    return types.map((type) => {
+      const after = Math.max(positions.get(type) ?? 0, to)
+      positions.set(type, after)
+      return { type, after }
+    })
   }
 
-  log(types: ReadonlyArray<string>, after: number, limit: number): { events: Array<KeptEvent>; upTo: number } {
+  log(from: ReadonlyArray<LogPosition>, limit: number): { events: Array<KeptEvent>; upTo: number } {
+    const after = new Map(from.map(({ after, type }) => [type, after]))
     const events: Array<KeptEvent> = []
     for (const { data, id, key, sequence, type } of this.#kept.values()) {
-      if (sequence <= after || !types.includes(type)) continue
+      if (sequence <= (after.get(type) ?? Infinity)) continue
       if (events.length === limit) return { events, upTo: events.at(-1)!.sequence }
       events.push({ sequence, id, type, key, data })
     }
-    return { events, upTo: Math.max(after, this.#last) }
+    return { events, upTo: this.#last }
   }
 
-  advance(subscription: string, from: number, to: number): boolean {
-    const standing = this.#subscriptions.get(subscription)
-    if (standing?.position !== from) return false
-    standing.position = to
-    return true
+  get subscriptions(): ReadonlyArray<SubscriptionRecord> {
+    const kept = Array.from(this.#kept.values())
+    return Array.from(this.#subscriptions).flatMap(([name, positions]) =>
+      Array.from(positions, ([type, after]) => {
+        const behind = kept.filter((event) => event.type === type && event.sequence > after).length
+        return { name, type, after, behind }
+      })
+    ).sort((one, other) => compare(one.name, other.name) || compare(one.type, other.type))
   }
 
-  bury(event: KeptEvent, reason: string, atMillis: number): void {
-    if (!this.#dead.has(event.sequence)) this.#dead.set(event.sequence, { ...event, reason, atMillis })
+  unsubscribe(subscription: string): boolean {
+    return this.#subscriptions.delete(subscription)
+  }
+
+  bury(event: KeptEvent, subscription: string, reason: string, atMillis: number): void {
+    this.#bury(event, subscription, reason, atMillis)
+  }
+
+  #bury(event: KeptEvent, subscription: string | null, reason: string, atMillis: number): DeadLetter {
+    const { data, id, key, sequence, type } = event
+    const place = placeOf({ sequence, subscription })
+    const number = this.#numbers.get(place) ?? ++this.#lastDead
+    this.#numbers.set(place, number)
+    const letter: DeadLetter = { sequence, id, type, key, data, number, subscription, reason, atMillis }
+    this.#dead.set(number, { letter, again: false })
+    return letter
   }
 
   forget(
@@ -122,8 +167,8 @@ export class MemoryEvents {
     const dead: Array<DeadLetter> = []
     /** How far all subscriptions have come that read a type; of others there is none. */
     const passed = new Map<string, number>()
-    for (const { position, types } of this.#subscriptions.values()) {
-      for (const type of types) passed.set(type, Math.min(passed.get(type) ?? Infinity, position))
+    for (const positions of this.#subscriptions.values()) {
+      for (const [type, after] of positions) passed.set(type, Math.min(passed.get(type) ?? Infinity, after))
     }
     const isAwaited = (event: Kept) =>
       Array.from(this.#waiting.get(addressOf(event))?.keys() ?? []).some((executionId) =>
@@ -141,20 +186,45 @@ export class MemoryEvents {
       const others = this.#byAddress.get(address)!
       others.splice(others.indexOf(event), 1)
       if (others.length === 0) this.#byAddress.delete(address)
-      if (event.receivedBy.size > 0 || passed.has(event.type) || this.#dead.has(event.sequence)) continue
-      const { data, id, key, sequence, type } = event
-      dead.push({ sequence, id, type, key, data, reason: nobodyReceived, atMillis })
+      if (event.receivedBy.size > 0 || passed.has(event.type)) continue
+      dead.push(this.#bury(event, null, nobodyReceived, atMillis))
     }
-    for (const letter of dead) this.#dead.set(letter.sequence, letter)
     return { count, dead }
   }
 
   deadLetters(after: number, limit: number): ReadonlyArray<DeadLetter> {
-    return Array.from(this.#dead.values()).filter(({ sequence }) => sequence > after)
-      .sort((one, other) => one.sequence - other.sequence)
-      .slice(0, limit)
+    return Array.from(this.#dead.values(), ({ letter }) => letter).filter(({ number }) => number > after).slice(
+      0,
+      limit
+    )
+  }
+
+  redeliver(number: number, atMillis: number): boolean {
+    const dead = this.#dead.get(number)
+    if (dead === undefined) return false
+    if (dead.letter.subscription !== null) dead.again = true
+    else {
+      this.discard(number)
+      this.keep([dead.letter], atMillis)
+    }
+    return true
+  }
+
+  redelivered(subscription: string, types: ReadonlyArray<string>, limit: number): ReadonlyArray<DeadLetter> {
+    return Array.from(this.#dead.values()).flatMap(({ again, letter }) =>
+      again && letter.subscription === subscription && types.includes(letter.type) ? [letter] : []
+    ).slice(0, limit)
+  }
+
+  discard(number: number): boolean {
+    const dead = this.#dead.get(number)
+    if (dead === undefined) return false
+    this.#numbers.delete(placeOf(dead.letter))
+    return this.#dead.delete(number)
   }
 }
+
+const compare = (one: string, other: string): number => one < other ? -1 : one > other ? 1 : 0
 
 type Nested = Map<string, Map<string, Set<string>>>
 

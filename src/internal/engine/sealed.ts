@@ -20,6 +20,12 @@ export const sealedWith = (cipher: Cipher, journal: Journal): Journal => {
     Effect.flatMap(facts, (facts) => openFacts(cipher, facts))
   /** The text that an event of a log was opened from: what could not be opened becomes a dead letter as it was. */
   const sealedAs = new WeakMap<EventRecord, string>()
+  const openAll = <A extends EventRecord>(events: ReadonlyArray<A>): Effect.Effect<ReadonlyArray<A>> =>
+    Effect.forEach(
+      events,
+      (event) => Effect.tap(openEvent(cipher, event), (opened) => Effect.sync(() => sealedAs.set(opened, event.data))),
+      atOnce
+    )
   return {
     ...rest,
     write: (lease, batch) =>
@@ -54,32 +60,23 @@ export const sealedWith = (cipher: Cipher, journal: Journal): Journal => {
             Effect.forEach(pages, (page) => Effect.forEach(page, (event) => openEvent(cipher, event), atOnce), atOnce)
         ),
       log: (options) =>
-        Effect.flatMap(journal.events.log(options), ({ events, upTo }) =>
-          Effect.map(
-            Effect.forEach(
-              events,
-              (event) =>
-                Effect.tap(openEvent(cipher, event), (opened) => Effect.sync(() => sealedAs.set(opened, event.data))),
-              atOnce
-            ),
-            (events) => ({ events, upTo })
-          )),
-      bury: (event, reason, atMillis) => {
+        Effect.flatMap(
+          journal.events.log(options),
+          ({ events, upTo }) => Effect.map(openAll(events), (events) => ({ events, upTo }))
+        ),
+      bury: (event, subscription, reason, atMillis) => {
         const sealed = sealedAs.get(event)
         const again = sealed === undefined ? sealEvent(cipher, event) : Effect.succeed({ ...event, data: sealed })
-        return Effect.flatMap(again, (event) => journal.events.bury(event, reason, atMillis))
+        return Effect.flatMap(again, (event) => journal.events.bury(event, subscription, reason, atMillis))
       },
       forget: (options) =>
-        Effect.flatMap(journal.events.forget(options), ({ count, dead }) =>
-          Effect.map(
-            Effect.forEach(dead, (letter) => openEvent(cipher, letter), atOnce),
-            (dead) => ({ count, dead })
-          )),
-      deadLetters: (options) =>
         Effect.flatMap(
-          journal.events.deadLetters(options),
-          (dead) => Effect.forEach(dead, (letter) => openEvent(cipher, letter), atOnce)
-        )
+          journal.events.forget(options),
+          ({ count, dead }) => Effect.map(openAll(dead), (dead) => ({ count, dead }))
+        ),
+      deadLetters: (options) => Effect.flatMap(journal.events.deadLetters(options), openAll),
+      redelivered: (subscription, types, limit) =>
+        Effect.flatMap(journal.events.redelivered(subscription, types, limit), openAll)
     },
     signals: (lease) => Effect.flatMap(journal.signals(lease), (signals) => openSignals(cipher, signals))
   }

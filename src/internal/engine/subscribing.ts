@@ -3,8 +3,8 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import type { AnySubscription, EventLog, LogEntry } from "../../EventSubscription.ts"
-import { run } from "../../EventSubscription.ts"
-import type { KeptEvent } from "../../Journal.ts"
+import { nameTaken, run } from "../../EventSubscription.ts"
+import type { DeadLetter, KeptEvent } from "../../Journal.ts"
 import { onClock } from "../wait.ts"
 import { envelopeIn } from "./codec.ts"
 import type { Engine } from "./engine.ts"
@@ -13,7 +13,7 @@ import type { Engine } from "./engine.ts"
 const page = 100
 
 interface Entry extends LogEntry {
-  readonly kept: KeptEvent
+  readonly kept: KeptEvent | DeadLetter
 }
 
 /** Handles all events of some types, for ever. */
@@ -21,30 +21,42 @@ export const subscribe = (engine: Engine, subscription: AnySubscription): Effect
   Effect.scoped(Effect.gen(function*() {
     const { name } = subscription
     const { events } = engine.journal
-    const types = subscription.events.map(({ type }) => type)
+    const types = Array.from(new Set(subscription.events.map(({ type }) => type)))
     const news = Latch.makeUnsafe(false)
+    if (engine.subscriptions.has(name)) return yield* Effect.die(nameTaken(name))
     yield* Effect.acquireRelease(
-      Effect.sync(() => engine.news.add(news)),
-      () => Effect.sync(() => engine.news.delete(news))
+      Effect.sync(() => engine.subscriptions.set(name, news)),
+      () => Effect.sync(() => engine.subscriptions.delete(name))
     )
+    const entryOf = (kept: KeptEvent | DeadLetter): Entry => {
+      const kind = subscription.events.find(({ type }) => type === kept.type)
+      return { kept, type: kept.type, id: kept.id, event: envelopeIn(kind?.payload, kept) }
+    }
+    let positions = yield* engine.patiently(events.advance(name, types, 0))
     const log: EventLog<Entry> = {
-      position: engine.patiently(events.position(name, types)),
-      read: (after) =>
-        Effect.suspend(() => {
-          news.closeUnsafe()
-          return Effect.map(engine.patiently(events.log({ types, after, limit: page })), ({ events, upTo }) => ({
-            entries: events.map((kept) => {
-              const kind = subscription.events.find(({ type }) => type === kept.type)
-              return { kept, sequence: kept.sequence, event: envelopeIn(kind?.payload, kept) }
-            }),
-            upTo
-          }))
-        }),
-      advance: (from, to) => engine.patiently(events.advance(name, from, to)),
-      bury: ({ kept }, reason) =>
-        Effect.flatMap(Clock.currentTimeMillis, (now) => engine.patiently(events.bury(kept, reason, now))).pipe(
-          Effect.andThen(Effect.logWarning(`The event ${kept.type} "${kept.id}" is a dead letter: ${reason}`))
-        ),
+      read: Effect.gen(function*() {
+        news.closeUnsafe()
+        const next = yield* engine.patiently(events.log({ from: positions, limit: page }))
+        const again = next.events.length === page
+          ? []
+          : yield* engine.patiently(events.redelivered(name, types, page))
+        const { upTo } = next
+        const done = positions.every(({ after }) => after >= upTo)
+          ? Effect.void
+          : Effect.map(engine.patiently(events.advance(name, types, upTo)), (reached) => {
+            positions = reached
+          })
+        return { entries: [...next.events, ...again].map(entryOf), done }
+      }),
+      settle: ({ kept }, problem) =>
+        problem !== undefined
+          ? Effect.flatMap(
+            Clock.currentTimeMillis,
+            (now) => engine.patiently(events.bury(kept, name, problem, now))
+          )
+          : "number" in kept
+          ? engine.patiently(events.discard(kept.number))
+          : Effect.void,
       more: engine.journal.shared
         ? Effect.raceFirst(news.await, onClock(engine.live, Effect.sleep(engine.settings.pollMillis)))
         : news.await

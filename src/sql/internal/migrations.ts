@@ -187,19 +187,26 @@ const eventTables = (prefix: string, sqlite: boolean): ReadonlyArray<string> => 
 )${end}`,
     // How far each reader of all events has come.
     `CREATE TABLE ${prefix}subscriptions (
-  name ${text} PRIMARY KEY,
-  types text NOT NULL,
-  position ${integer} NOT NULL
+  type ${text},
+  name ${text},
+  position ${integer} NOT NULL,
+  PRIMARY KEY (type, name)
 )${end}`,
+    // Without a subscription: nobody has received it.
     `CREATE TABLE ${prefix}dead_letters (
-  sequence ${integer} PRIMARY KEY,
+  number ${number},
+  sequence ${integer} NOT NULL,
+  subscription ${text},
   id ${text},
   type ${text},
   key ${text},
   data text NOT NULL,
   reason text NOT NULL,
-  at_millis ${integer} NOT NULL
-)`
+  at_millis ${integer} NOT NULL,
+  again boolean NOT NULL DEFAULT false,
+  UNIQUE (sequence, subscription)
+)`,
+    `CREATE INDEX ${prefix}dead_letters_again ON ${prefix}dead_letters (subscription, number) WHERE again`
   ]
 }
 

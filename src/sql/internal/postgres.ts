@@ -23,7 +23,18 @@ import { type LeaseLock, takeLock } from "./postgresLock.ts"
 import { postgresGroups, postgresReadStatements } from "./postgresReads.ts"
 import { postgresStatements, type Variant } from "./postgresStatements.ts"
 import { makeReads } from "./reads.ts"
-import { logOf, pagesOf, toClaimed, toDeadLetter, toExecution, toFact, toSignal } from "./rows.ts"
+import {
+  leastOf,
+  logOf,
+  pagesOf,
+  toClaimed,
+  toDeadLetter,
+  toExecution,
+  toFact,
+  toPosition,
+  toSignal,
+  toSubscription
+} from "./rows.ts"
 
 /** How many executions are given back at once. */
 const page = 500
@@ -267,18 +278,28 @@ export const makePostgres = Effect.fnUntraced(function*(database: Database, pref
           ]),
           (rows) => pagesOf(requests.length, rows)
         ),
-      position: (subscription, types) =>
-        Effect.andThen(
-          ask("position", statements.subscribe, [subscription, JSON.stringify(types)]),
-          Effect.map(ask("position", statements.position, [subscription]), ([row]): number => row!["position"])
+      advance: (subscription, types, to) =>
+        Effect.map(ask("advance", statements.advance, [subscription, types, to]), (rows) => rows.map(toPosition)),
+      log: ({ from, limit }) =>
+        Effect.map(
+          ask("log", statements.log, [leastOf(from), column(from, "type"), arrayOf(column(from, "after")), limit]),
+          (rows) => logOf(rows, limit)
         ),
-      log: ({ after, limit, types }) =>
-        Effect.map(ask("log", statements.log, [after, types, limit]), (rows) => logOf(rows, after, limit)),
-      advance: (subscription, from, to) =>
-        Effect.map(ask("advance", statements.advance, [subscription, from, to]), (rows) => rows.length === 1),
-      bury: ({ data, id, key, sequence, type }, reason, atMillis) =>
+      subscriptions: Effect.map(ask("subscriptions", statements.subscriptions, []), (rows) => rows.map(toSubscription)),
+      unsubscribe: (subscription) =>
+        Effect.map(ask("unsubscribe", statements.unsubscribe, [subscription]), (rows) => rows.length > 0),
+      bury: ({ data, id, key, sequence, type }, subscription, reason, atMillis) =>
         Effect.asVoid(
-          ask("bury", statements.bury, [sequence, id, type, key, data, readable(reason), Math.trunc(atMillis)])
+          ask("bury", statements.bury, [
+            sequence,
+            subscription,
+            id,
+            type,
+            key,
+            data,
+            readable(reason),
+            Math.trunc(atMillis)
+          ])
         ),
       forget: ({ keptBeforeMillis, limit }) =>
         Effect.flatMap(liveNow, (now) =>
@@ -290,7 +311,18 @@ export const makePostgres = Effect.fnUntraced(function*(database: Database, pref
             })
           )),
       deadLetters: ({ after, limit }) =>
-        Effect.map(ask("deadLetters", statements.deadLetters, [after, limit]), (rows) => rows.map(toDeadLetter))
+        Effect.map(ask("deadLetters", statements.deadLetters, [after, limit]), (rows) => rows.map(toDeadLetter)),
+      redeliver: (number, atMillis) =>
+        Effect.map(
+          ask("redeliver", statements.redeliver, [number, Math.trunc(atMillis)]),
+          (rows) => rows.length === 1
+        ),
+      redelivered: (subscription, types, limit) =>
+        Effect.map(
+          ask("redelivered", statements.redelivered, [subscription, types, limit]),
+          (rows) => rows.map(toDeadLetter)
+        ),
+      discard: (number) => Effect.map(ask("discard", statements.discard, [number]), (rows) => rows.length === 1)
     },
     signals: (lease) => Effect.map(ask("signals", statements.signals, [lease.id]), (rows) => rows.map(toSignal)),
     define: ({ data, hash, saga, version }) =>

@@ -18,6 +18,10 @@ export const execution = `x.execution_id, x.saga, x.version, x.definition, x.sta
   x.due_at_millis::float8 AS due_at_millis, x.started_at_millis::float8 AS started_at_millis,
   x.updated_at_millis::float8 AS updated_at_millis, x.problem, x.uncertain, x.tags`
 
+/** The columns of a dead letter, and so those of an event. */
+const deadLetter = `d.number::float8 AS number, d.sequence::float8 AS sequence, d.subscription, d.id, d.type, d.key,
+  d.data, d.reason, d.at_millis::float8 AS at_millis`
+
 /** The time of the store. */
 export const now = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 
@@ -365,25 +369,33 @@ FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[])
 ) e
 ORDER BY k.place, e.sequence`,
 
-    subscribe: `INSERT INTO ${subscriptions} (name, types, position) VALUES ($1, $2, 0)
-ON CONFLICT (name) DO UPDATE SET types = $2`,
-
-    position: `SELECT position::float8 AS position FROM ${subscriptions} WHERE name = $1`,
+    advance: `INSERT INTO ${subscriptions} AS s (name, type, position)
+SELECT $1, type, $3::bigint FROM unnest($2::text[]) AS t(type) ORDER BY type
+ON CONFLICT (type, name) DO UPDATE SET position = greatest(s.position, excluded.position)
+RETURNING type, position::float8 AS position`,
 
     log: `SELECT last.sequence::float8 AS last, e.sequence::float8 AS sequence, e.id, e.type, e.key, e.data
 FROM (SELECT coalesce(max(sequence), 0) AS sequence FROM ${events}) last LEFT JOIN LATERAL (
-  SELECT * FROM ${events} WHERE sequence > $1::bigint AND type = ANY ($2::text[]) ORDER BY sequence LIMIT $3::int
+  SELECT * FROM ${events}
+  WHERE sequence > $1::bigint AND type = ANY ($2::text[])
+    AND sequence > ($3::bigint[])[array_position($2::text[], type)]
+  ORDER BY sequence LIMIT $4::int
 ) e ON true ORDER BY e.sequence`,
 
-    advance: `UPDATE ${subscriptions} SET position = $3::bigint WHERE name = $1 AND position = $2::bigint RETURNING 1`,
+    subscriptions: `SELECT s.name, s.type, s.position::float8 AS position, (
+  SELECT count(*) FROM ${events} e WHERE e.type = s.type AND e.sequence > s.position
+)::int AS behind FROM ${subscriptions} s ORDER BY s.name, s.type`,
 
-    bury: `INSERT INTO ${deadLetters} (sequence, id, type, key, data, reason, at_millis)
-VALUES ($1::bigint, $2, $3, $4, $5, $6, $7::bigint) ON CONFLICT (sequence) DO NOTHING`,
+    unsubscribe: `DELETE FROM ${subscriptions} WHERE name = $1 RETURNING 1`,
+
+    bury: `INSERT INTO ${deadLetters} (sequence, subscription, id, type, key, data, reason, at_millis)
+VALUES ($1::bigint, $2, $3, $4, $5, $6, $7, $8::bigint)
+ON CONFLICT (sequence, subscription) DO UPDATE SET reason = excluded.reason, at_millis = excluded.at_millis, again = false`,
 
     forget: `WITH page AS MATERIALIZED (
   SELECT e.sequence FROM ${events} e
   WHERE e.kept_at_millis < $1::bigint AND NOT EXISTS (
-    SELECT FROM ${subscriptions} s WHERE s.position < e.sequence AND s.types::jsonb @> to_jsonb(e.type)
+    SELECT FROM ${subscriptions} s WHERE s.type = e.type AND s.position < e.sequence
   ) AND NOT EXISTS (
     SELECT FROM ${waits} w JOIN ${executions} x ON x.execution_id = w.execution_id
     WHERE w.type = e.type AND w.key = e.key AND NOT x.${isFinal} AND NOT EXISTS (
@@ -395,19 +407,30 @@ VALUES ($1::bigint, $2, $3, $4, $5, $6, $7::bigint) ON CONFLICT (sequence) DO NO
 gone AS (DELETE FROM ${events} e USING page WHERE e.sequence = page.sequence RETURNING e.*),
 receipts AS (DELETE FROM ${receipts} r USING page WHERE r.sequence = page.sequence RETURNING r.sequence),
 dead AS (
-  INSERT INTO ${deadLetters} (sequence, id, type, key, data, reason, at_millis)
-  SELECT g.sequence, g.id, g.type, g.key, g.data, $3, $4::bigint FROM gone g
-  WHERE NOT EXISTS (SELECT FROM ${receipts} r WHERE r.sequence = g.sequence) AND g.type NOT IN (
-    SELECT json_array_elements_text(s.types::json) FROM ${subscriptions} s
-  )
-  ON CONFLICT (sequence) DO NOTHING RETURNING sequence, id, type, key, data, reason, at_millis
+  INSERT INTO ${deadLetters} (sequence, subscription, id, type, key, data, reason, at_millis)
+  SELECT g.sequence, '', g.id, g.type, g.key, g.data, $3, $4::bigint FROM gone g
+  WHERE NOT EXISTS (SELECT FROM ${receipts} r WHERE r.sequence = g.sequence)
+    AND g.type NOT IN (SELECT s.type FROM ${subscriptions} s)
+  ORDER BY g.sequence ON CONFLICT (sequence, subscription) DO NOTHING RETURNING *
 )
-SELECT (SELECT count(*) FROM gone)::int AS count, d.sequence::float8 AS sequence, d.id, d.type, d.key, d.data, d.reason,
-  d.at_millis::float8 AS at_millis
-FROM (SELECT 1) one LEFT JOIN dead d ON true ORDER BY d.sequence`,
+SELECT (SELECT count(*) FROM gone)::int AS count, ${deadLetter}
+FROM (SELECT 1) one LEFT JOIN dead d ON true ORDER BY d.number`,
 
-    deadLetters: `SELECT sequence::float8 AS sequence, id, type, key, data, reason, at_millis::float8 AS at_millis
-FROM ${deadLetters} WHERE sequence > $1::bigint ORDER BY sequence LIMIT $2::int`,
+    deadLetters: `SELECT ${deadLetter} FROM ${deadLetters} d WHERE number > $1::bigint ORDER BY number LIMIT $2::int`,
+
+    redeliver: `WITH turn AS MATERIALIZED (${turn}),
+again AS (UPDATE ${deadLetters} SET again = true WHERE number = $1::bigint AND subscription <> '' RETURNING 1),
+nobodys AS (DELETE FROM ${deadLetters} WHERE number = $1::bigint AND subscription = '' RETURNING *),
+kept AS (
+  INSERT INTO ${events} (id, type, key, data, kept_at_millis)
+  SELECT n.id, n.type, n.key, n.data, $2::bigint FROM turn, nobodys n ON CONFLICT (id) DO NOTHING
+)
+SELECT 1 FROM again UNION ALL SELECT 1 FROM nobodys`,
+
+    redelivered: `SELECT ${deadLetter} FROM ${deadLetters} d
+WHERE again AND subscription = $1 AND type = ANY ($2::text[]) ORDER BY number LIMIT $3::int`,
+
+    discard: `DELETE FROM ${deadLetters} WHERE number = $1::bigint RETURNING 1`,
 
     define: `INSERT INTO ${definitions} (hash, saga, version, data) VALUES ($1, $2, $3::int, $4)
 ON CONFLICT (hash) DO NOTHING`,

@@ -11,8 +11,10 @@ import type {
   HistoryRecord,
   Inspection,
   KeptEvent,
+  LogPosition,
   SignalRecord,
-  StateCount
+  StateCount,
+  SubscriptionRecord
 } from "../../Journal.ts"
 import type { Row } from "./database.ts"
 
@@ -102,15 +104,31 @@ export const pagesOf = (count: number, rows: ReadonlyArray<Row>): ReadonlyArray<
 }
 
 /** A page of all events, each row with the last number that there is. */
-export const logOf = (rows: ReadonlyArray<Row>, after: number, limit: number) => {
+export const logOf = (rows: ReadonlyArray<Row>, limit: number) => {
   const events = rows.filter((row) => row["id"] !== null).map(toEvent)
   const last: number = rows[0]?.["last"] ?? 0
-  return { events, upTo: events.length === limit ? events.at(-1)!.sequence : Math.max(after, last) }
+  return { events, upTo: events.length === limit ? events.at(-1)!.sequence : last }
 }
+
+/** Before which number nothing is asked for. */
+export const leastOf = (from: ReadonlyArray<LogPosition>): number =>
+  Math.min(...from.map(({ after }) => after), 2 ** 53)
+
+/** How far a subscription has come in a type. */
+export const toPosition = (row: Row): LogPosition => ({ type: row["type"], after: row["position"] })
+
+/** A subscription in one of its types. */
+export const toSubscription = (row: Row): SubscriptionRecord => ({
+  name: row["name"],
+  ...toPosition(row),
+  behind: row["behind"]
+})
 
 /** An event that reaches nobody any more. */
 export const toDeadLetter = (row: Row): DeadLetter => ({
   ...toEvent(row),
+  number: row["number"],
+  subscription: row["subscription"] === "" ? null : row["subscription"],
   reason: row["reason"],
   atMillis: row["at_millis"]
 })

@@ -19,7 +19,18 @@ import { eventsAtOnce, isStorable, nobodyReceived, partsOf, readable, unstorable
 import { type Database, refusedOr, type Row } from "./database.ts"
 import { foundSchema } from "./migrations.ts"
 import { makeReads } from "./reads.ts"
-import { logOf, toClaimed, toDeadLetter, toEvent, toExecution, toFact, toSignal } from "./rows.ts"
+import {
+  leastOf,
+  logOf,
+  toClaimed,
+  toDeadLetter,
+  toEvent,
+  toExecution,
+  toFact,
+  toPosition,
+  toSignal,
+  toSubscription
+} from "./rows.ts"
 import { sqliteReadStatements } from "./sqliteReads.ts"
 import { sqliteStatements } from "./sqliteStatements.ts"
 
@@ -265,21 +276,33 @@ export const makeSqlite = (
           ({ after, executionId, key, type }) =>
             Effect.map(ask("read", statements.read, type, key, after, executionId, limit), (rows) => rows.map(toEvent))
         ),
-      position: (subscription, types) =>
-        Effect.andThen(
-          ask("position", statements.subscribe, subscription, JSON.stringify(types)),
-          Effect.map(ask("position", statements.position, subscription), ([row]): number => row!["position"])
-        ),
-      log: ({ after, limit, types }) =>
+      advance: (subscription, types, to) =>
         Effect.map(
-          ask("log", statements.log, after, JSON.stringify(types), limit),
-          (rows) => logOf(rows, after, limit)
+          ask("advance", statements.advance, subscription, to, JSON.stringify(types)),
+          (rows) => rows.map(toPosition)
         ),
-      advance: (subscription, from, to) =>
-        Effect.map(ask("advance", statements.advance, to, subscription, from), (rows) => rows.length === 1),
-      bury: ({ data, id, key, sequence, type }, reason, atMillis) =>
+      log: ({ from, limit }) =>
+        Effect.map(
+          ask("log", statements.log, leastOf(from), JSON.stringify(from), limit),
+          (rows) => logOf(rows, limit)
+        ),
+      subscriptions: Effect.map(ask("subscriptions", statements.subscriptions), (rows) => rows.map(toSubscription)),
+      unsubscribe: (subscription) =>
+        Effect.map(ask("unsubscribe", statements.unsubscribe, subscription), (rows) => rows.length > 0),
+      bury: ({ data, id, key, sequence, type }, subscription, reason, atMillis) =>
         Effect.asVoid(
-          ask("bury", statements.buryOne, sequence, id, type, key, data, readable(reason), Math.trunc(atMillis))
+          ask(
+            "bury",
+            statements.buryOne,
+            sequence,
+            subscription,
+            id,
+            type,
+            key,
+            data,
+            readable(reason),
+            Math.trunc(atMillis)
+          )
         ),
       forget: ({ keptBeforeMillis, limit }) =>
         Effect.flatMap(Clock.currentTimeMillis, (now) =>
@@ -296,7 +319,22 @@ export const makeSqlite = (
             })
           )),
       deadLetters: ({ after, limit }) =>
-        Effect.map(ask("deadLetters", statements.deadLetters, after, limit), (rows) => rows.map(toDeadLetter))
+        Effect.map(ask("deadLetters", statements.deadLetters, after, limit), (rows) => rows.map(toDeadLetter)),
+      redeliver: (number, atMillis) =>
+        atOnce(
+          "redeliver",
+          Effect.gen(function*() {
+            if ((yield* query(statements.handOut, number)).length === 1) return true
+            yield* query(statements.keepAgain, Math.trunc(atMillis), number)
+            return (yield* query(statements.discard, number)).length === 1
+          })
+        ),
+      redelivered: (subscription, types, limit) =>
+        Effect.map(
+          ask("redelivered", statements.redelivered, subscription, JSON.stringify(types), limit),
+          (rows) => rows.map(toDeadLetter)
+        ),
+      discard: (number) => Effect.map(ask("discard", statements.discard, number), (rows) => rows.length === 1)
     },
     signals: ({ id }) => Effect.map(ask("signals", statements.signals, id), (rows) => rows.map(toSignal)),
     define: ({ data, hash, saga, version }) =>

@@ -7,6 +7,9 @@ import { awake, finalStates, liveStates, stateIn } from "./batch.ts"
 const isLive = stateIn(liveStates)
 const isFinal = stateIn(finalStates)
 
+/** The columns of a dead letter, and so those of an event. */
+const deadLetter = "number, sequence, subscription, id, type, key, data, reason, at_millis"
+
 /** The columns of an execution as they are read. */
 export const execution =
   `x.execution_id, x.saga, x.version, x.definition, x.state, x.due_at_millis, x.started_at_millis,
@@ -205,24 +208,30 @@ ORDER BY e.sequence LIMIT ?`,
 SELECT e.value->>'id', e.value->>'type', e.value->>'key', e.value->>'data', e.value->>'keptAtMillis'
 FROM json_each(?) e WHERE true ORDER BY e.key ON CONFLICT (id) DO NOTHING`,
 
-    subscribe: `INSERT INTO ${subscriptions} (name, types, position) VALUES (?, ?, 0)
-ON CONFLICT (name) DO UPDATE SET types = excluded.types`,
-
-    position: `SELECT position FROM ${subscriptions} WHERE name = ?`,
+    advance: `INSERT INTO ${subscriptions} (name, position, type) SELECT ?, ?, value FROM json_each(?) WHERE true
+ON CONFLICT (type, name) DO UPDATE SET position = max(position, excluded.position) RETURNING type, position`,
 
     log: `SELECT last.sequence AS last, e.sequence, e.id, e.type, e.key, e.data
 FROM (SELECT coalesce(max(sequence), 0) AS sequence FROM ${events}) last LEFT JOIN (
-  SELECT * FROM ${events} WHERE sequence > ? AND type IN ${listed} ORDER BY sequence LIMIT ?
+  SELECT k.* FROM ${events} k WHERE k.sequence > ? AND EXISTS (
+    SELECT 1 FROM json_each(?) p WHERE p.value->>'type' = k.type AND p.value->>'after' < k.sequence
+  )
+  ORDER BY k.sequence LIMIT ?
 ) e ORDER BY e.sequence`,
 
-    advance: `UPDATE ${subscriptions} SET position = ? WHERE name = ? AND position = ? RETURNING 1`,
+    subscriptions: `SELECT s.name, s.type, s.position, (
+  SELECT count(*) FROM ${events} e WHERE e.type = s.type AND e.sequence > s.position
+) AS behind FROM ${subscriptions} s ORDER BY s.name, s.type`,
 
-    buryOne: `INSERT INTO ${deadLetters} (sequence, id, type, key, data, reason, at_millis)
-VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (sequence) DO NOTHING`,
+    unsubscribe: `DELETE FROM ${subscriptions} WHERE name = ? RETURNING 1`,
+
+    buryOne: `INSERT INTO ${deadLetters} (sequence, subscription, id, type, key, data, reason, at_millis)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (sequence, subscription) DO UPDATE SET reason = excluded.reason, at_millis = excluded.at_millis, again = false`,
 
     old: `SELECT e.sequence FROM ${events} e
 WHERE e.kept_at_millis < ? AND NOT EXISTS (
-  SELECT 1 FROM ${subscriptions} s, json_each(s.types) t WHERE s.position < e.sequence AND t.value = e.type
+  SELECT 1 FROM ${subscriptions} s WHERE s.type = e.type AND s.position < e.sequence
 ) AND NOT EXISTS (
   SELECT 1 FROM ${waits} w JOIN ${executions} x ON x.execution_id = w.execution_id
   WHERE w.type = e.type AND w.key = e.key AND NOT x.${isFinal} AND NOT EXISTS (
@@ -231,18 +240,27 @@ WHERE e.kept_at_millis < ? AND NOT EXISTS (
 )
 ORDER BY e.kept_at_millis LIMIT ?`,
 
-    bury: `INSERT INTO ${deadLetters} (sequence, id, type, key, data, reason, at_millis)
-SELECT e.sequence, e.id, e.type, e.key, e.data, ?, ? FROM ${events} e
-WHERE e.sequence IN ${listed} AND e.type NOT IN (SELECT t.value FROM ${subscriptions} s, json_each(s.types) t)
+    bury: `INSERT INTO ${deadLetters} (sequence, subscription, id, type, key, data, reason, at_millis)
+SELECT e.sequence, '', e.id, e.type, e.key, e.data, ?, ? FROM ${events} e
+WHERE e.sequence IN ${listed} AND e.type NOT IN (SELECT s.type FROM ${subscriptions} s)
   AND NOT EXISTS (SELECT 1 FROM ${receipts} r WHERE r.sequence = e.sequence)
-ON CONFLICT (sequence) DO NOTHING RETURNING sequence, id, type, key, data, reason, at_millis`,
+ORDER BY e.sequence ON CONFLICT (sequence, subscription) DO NOTHING RETURNING ${deadLetter}`,
 
     removeEvents: `DELETE FROM ${events} WHERE sequence IN ${listed}`,
 
     removeReceipts: `DELETE FROM ${receipts} WHERE sequence IN ${listed}`,
 
-    deadLetters: `SELECT sequence, id, type, key, data, reason, at_millis FROM ${deadLetters}
-WHERE sequence > ? ORDER BY sequence LIMIT ?`,
+    deadLetters: `SELECT ${deadLetter} FROM ${deadLetters} WHERE number > ? ORDER BY number LIMIT ?`,
+
+    handOut: `UPDATE ${deadLetters} SET again = true WHERE number = ? AND subscription <> '' RETURNING 1`,
+
+    keepAgain: `INSERT INTO ${events} (id, type, key, data, kept_at_millis)
+SELECT id, type, key, data, ? FROM ${deadLetters} WHERE number = ? ON CONFLICT (id) DO NOTHING`,
+
+    redelivered: `SELECT ${deadLetter} FROM ${deadLetters}
+WHERE again AND subscription = ? AND type IN ${listed} ORDER BY number LIMIT ?`,
+
+    discard: `DELETE FROM ${deadLetters} WHERE number = ? RETURNING 1`,
 
     define: `INSERT INTO ${definitions} (hash, saga, version, data) VALUES (?, ?, ?, ?) ON CONFLICT (hash) DO NOTHING`,
 

@@ -216,7 +216,7 @@ export const events = (test: WritePromise): void => {
           ["a", "b", "c"].map((id) => event(id))
         )
         for (const { reason } of all) assert.match(reason, /nobody received it/)
-        const rest = yield* journal.events.deadLetters({ after: all[0]!.sequence, limit: 1 })
+        const rest = yield* journal.events.deadLetters({ after: all[0]!.number, limit: 1 })
         assert.deepStrictEqual(rest.map(({ id }) => id), ["b"])
       }))
 
@@ -257,30 +257,63 @@ export const events = (test: WritePromise): void => {
       Effect.gen(function*() {
         const of = (type: string, ...ids: ReadonlyArray<string>) => ids.map((id) => event(id, { type, key: id }))
         yield* journal.events.keep([...of("A", "1"), ...of("B", "2"), ...of("A", "3"), ...of("C", "4")], 0)
-        const page = (after: number, limit: number) =>
+        const page = (a: number, b: number, limit: number) =>
           Effect.map(
-            journal.events.log({ types: ["A", "B"], after, limit }),
+            journal.events.log({ from: [{ type: "B", after: b }, { type: "A", after: a }], limit }),
             ({ events, upTo }) => [events.map(({ id }) => id), upTo] as const
           )
-        const [two, middle] = yield* page(0, 2)
+        const [two, middle] = yield* page(0, 0, 2)
         assert.deepStrictEqual(two, ["1", "2"])
-        const [rest, end] = yield* page(middle, 2)
+        const [rest, end] = yield* page(middle, middle, 2)
         assert.deepStrictEqual(rest, ["3"])
-        const [none, same] = yield* page(end, 2)
-        assert.deepStrictEqual([none, same], [[], end])
+        assert.deepStrictEqual(yield* page(end, end, 2), [[], end])
+        // It may be further in one type than in another.
+        assert.deepStrictEqual((yield* page(end, 0, 2))[0], ["2"])
+        assert.deepStrictEqual((yield* page(middle, 0, 1))[0], ["2"])
         yield* journal.events.keep(of("B", "5"), 0)
-        assert.deepStrictEqual((yield* page(end, 2))[0], ["5"])
+        assert.deepStrictEqual((yield* page(end, end, 2))[0], ["5"])
+        assert.deepStrictEqual(yield* journal.events.log({ from: [], limit: 1 }), {
+          events: [],
+          upTo: (yield* page(end, end, 2))[1]
+        })
       }))
 
-    test("a subscription stands where it was moved to, by who knew where it was", (journal) =>
+    test("a subscription is moved on and never back, in each of its types by itself", (journal) =>
       Effect.gen(function*() {
-        const position = (name: string) => journal.events.position(name, ["Paid"])
-        assert.strictEqual(yield* position("a"), 0)
-        assert.isTrue(yield* journal.events.advance("a", 0, 5))
-        assert.isFalse(yield* journal.events.advance("a", 0, 7))
-        assert.strictEqual(yield* position("a"), 5)
-        assert.strictEqual(yield* position("b"), 0)
-        assert.isFalse(yield* journal.events.advance("unknown", 0, 5))
+        const advance = (name: string, types: ReadonlyArray<string>, to: number) =>
+          Effect.map(
+            journal.events.advance(name, types, to),
+            (reached) => Object.fromEntries(reached.map(({ after, type }) => [type, after]))
+          )
+        assert.deepStrictEqual(yield* advance("a", ["A"], 0), { A: 0 })
+        assert.deepStrictEqual(yield* advance("a", ["A"], 5), { A: 5 })
+        assert.deepStrictEqual(yield* advance("a", ["A"], 3), { A: 5 })
+        assert.deepStrictEqual(yield* advance("a", ["A", "B"], 0), { A: 5, B: 0 })
+        assert.deepStrictEqual(yield* advance("a", ["B"], 4), { B: 4 })
+        assert.deepStrictEqual(yield* advance("a", ["B", "A"], 4), { A: 5, B: 4 })
+        assert.deepStrictEqual(yield* advance("b", ["A"], 0), { A: 0 })
+      }))
+
+    test("subscriptions are listed with what is before them, until they are forgotten", (journal) =>
+      Effect.gen(function*() {
+        yield* journal.events.keep([event("a"), event("b"), event("c", { type: "Refused" })], 0)
+        const [all] = yield* journal.events.read([request("x")], 10)
+        const first = all![0]!.sequence
+        yield* journal.events.advance("s", ["Refused", "Paid"], 0)
+        yield* journal.events.advance("r", ["Paid"], first)
+        assert.deepStrictEqual(yield* journal.events.subscriptions, [
+          { name: "r", type: "Paid", after: first, behind: 1 },
+          { name: "s", type: "Paid", after: 0, behind: 2 },
+          { name: "s", type: "Refused", after: 0, behind: 1 }
+        ])
+        const forget = Effect.map(journal.events.forget({ keptBeforeMillis: 1, limit: 10 }), ({ count }) => count)
+        assert.strictEqual(yield* forget, 0)
+        assert.deepStrictEqual([yield* journal.events.unsubscribe("s"), yield* journal.events.unsubscribe("s")], [
+          true,
+          false
+        ])
+        assert.strictEqual(yield* forget, 2)
+        assert.deepStrictEqual((yield* journal.events.subscriptions).map(({ name }) => name), ["r"])
       }))
 
     test("nothing is forgotten that a subscription has not come to, and of its types nothing is a dead letter", (journal) =>
@@ -291,13 +324,13 @@ export const events = (test: WritePromise): void => {
           journal.events.forget({ keptBeforeMillis: 1, limit: 10 }),
           ({ count, dead }) => [count, ...dead.map(({ id }) => id)]
         )
-        yield* journal.events.position("s", ["Paid"])
+        yield* journal.events.advance("s", ["Paid"], 0)
         // Of another type: whoever reads this one does not hold it.
         assert.deepStrictEqual(yield* forget, [1, "b"])
         assert.deepStrictEqual(yield* forget, [0])
-        yield* journal.events.advance("s", 0, all![0]!.sequence)
+        yield* journal.events.advance("s", ["Paid"], all![0]!.sequence)
         assert.deepStrictEqual(yield* forget, [1])
-        yield* journal.events.advance("s", all![0]!.sequence, all![1]!.sequence)
+        yield* journal.events.advance("s", ["Paid"], all![1]!.sequence)
         assert.deepStrictEqual(yield* forget, [1])
       }))
 
@@ -325,14 +358,73 @@ export const events = (test: WritePromise): void => {
         assert.deepStrictEqual(yield* forget, [1])
       }))
 
-    test("an event can become a dead letter for another reason, once", (journal) =>
+    test("an event becomes a dead letter once for each subscription, with its last reason", (journal) =>
       Effect.gen(function*() {
-        yield* journal.events.keep([event("a")], 0)
-        const a: KeptEvent | undefined = (yield* journal.events.read([request("x")], 10))[0]![0]
-        for (const reason of ["'poison' \u{1F480}", "again"]) yield* journal.events.bury(a!, reason, 7_000)
+        yield* journal.events.keep([event("a"), event("b")], 0)
+        const [a, b] = (yield* journal.events.read([request("x")], 10))[0]!
+        for (const name of ["s", "t"]) yield* journal.events.advance(name, ["Paid"], b!.sequence)
+        const bury = (event: KeptEvent, name: string, reason: string) => journal.events.bury(event, name, reason, 7_000)
+        yield* bury(b!, "s", "no")
+        yield* bury(b!, "s", "'poison' \u{1F480}")
+        // What becomes one later comes behind, whatever its event.
+        yield* bury(a!, "t", "one")
+        yield* bury(b!, "t", "other")
         const letters = yield* journal.events.deadLetters({ after: 0, limit: 10 })
-        assert.deepStrictEqual(letters, [{ ...a!, reason: "'poison' \u{1F480}", atMillis: 7_000 }])
-        assert.deepStrictEqual((yield* journal.events.forget({ keptBeforeMillis: 1, limit: 10 })).dead, [])
+        const of = (place: number, subscription: string, reason: string, event: KeptEvent) => (
+          { ...event, number: letters[place]?.number, subscription, reason, atMillis: 7_000 }
+        )
+        assert.deepStrictEqual(letters, [
+          of(0, "s", "'poison' \u{1F480}", b!),
+          of(1, "t", "one", a!),
+          of(2, "t", "other", b!)
+        ])
+        const rest = yield* journal.events.deadLetters({ after: letters[0]!.number, limit: 1 })
+        assert.deepStrictEqual(rest.map(({ reason }) => reason), ["one"])
+        assert.deepStrictEqual(yield* journal.events.forget({ keptBeforeMillis: 1, limit: 10 }), { count: 2, dead: [] })
+      }))
+
+    test("a dead letter of a subscription is handed out to it again, and to nobody else", (journal) =>
+      Effect.gen(function*() {
+        yield* journal.events.keep([event("a"), event("b", { type: "Refused" })], 0)
+        const { events } = yield* journal.events.log({
+          from: ["Paid", "Refused"].map((type) => ({ type, after: 0 })),
+          limit: 9
+        })
+        for (const event of events) yield* journal.events.bury(event, "s", "no", 7_000)
+        yield* journal.events.bury(events[0]!, "t", "no", 7_000)
+        const [one, two, three] = yield* journal.events.deadLetters({ after: 0, limit: 10 })
+        const again = (name: string, ...types: ReadonlyArray<string>) =>
+          Effect.map(journal.events.redelivered(name, types, 10), (letters) => letters.map(({ number }) => number))
+        assert.deepStrictEqual(yield* again("s", "Paid", "Refused"), [])
+        for (const { number } of [two!, one!]) assert.isTrue(yield* journal.events.redeliver(number, 8_000))
+        assert.deepStrictEqual(yield* again("s", "Paid", "Refused"), [one!.number, two!.number])
+        assert.deepStrictEqual(yield* journal.events.redelivered("s", ["Refused"], 10), [two!])
+        assert.deepStrictEqual(yield* again("t", "Paid", "Refused"), [])
+        // It cannot be handled still, and then it is.
+        yield* journal.events.bury(one!, "s", "no", 9_000)
+        assert.deepStrictEqual(yield* again("s", "Paid", "Refused"), [two!.number])
+        assert.isTrue(yield* journal.events.discard(two!.number))
+        assert.isFalse(yield* journal.events.discard(two!.number))
+        assert.isFalse(yield* journal.events.redeliver(two!.number, 9_000))
+        const left = yield* journal.events.deadLetters({ after: 0, limit: 10 })
+        assert.deepStrictEqual(left.map(({ number }) => number), [one!.number, three!.number])
+      }))
+
+    test("a dead letter that nobody has received is an event again", (journal) =>
+      Effect.gen(function*() {
+        yield* journal.events.keep([event("a"), event("b")], 0)
+        yield* journal.events.forget({ keptBeforeMillis: 1, limit: 10 })
+        yield* journal.events.keep([event("c")], 0)
+        const [a] = yield* journal.events.deadLetters({ after: 0, limit: 10 })
+        assert.strictEqual(a!.subscription, null)
+        assert.isTrue(yield* journal.events.redeliver(a!.number, 5_000))
+        assert.isFalse(yield* journal.events.redeliver(a!.number, 5_000))
+        // Behind what was kept meanwhile, for as long as any other.
+        assert.deepStrictEqual(yield* idsIn(journal, request("x")), [["c", "a"]])
+        assert.strictEqual((yield* journal.events.forget({ keptBeforeMillis: 5_000, limit: 10 })).count, 1)
+        assert.deepStrictEqual(yield* idsIn(journal, request("x")), [["a"]])
+        const left = yield* journal.events.deadLetters({ after: 0, limit: 10 })
+        assert.deepStrictEqual(left.map(({ id }) => id), ["b", "c"])
       }))
 
     test("when an execution is removed, so are its waits", (journal) =>
