@@ -141,6 +141,25 @@ export const run = <Entry extends LogEntry>(
 export const nameTaken = (name: string): Error =>
   new Error(`The subscription "${name}" runs here already, and a name is one subscription: give this one another name`)
 
+/** How long who is told of an event may take. */
+const toldWithin = "30 seconds"
+
+/**
+ * Tells of an event that nobody has received. What goes wrong in it, or takes longer than 30 seconds, is logged: it holds up
+ * nothing. For who writes a bus.
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const tellUnmatched = <E extends { readonly type: string; readonly id: string }>(
+  onUnmatched: (event: E) => Effect.Effect<void>,
+  event: E
+): Effect.Effect<void> =>
+  Effect.catchCause(
+    Effect.timeout(Effect.suspend(() => onUnmatched(event)), toldWithin),
+    (cause) => Effect.logError(`\`onUnmatched\` failed for the event ${event.type} "${event.id}"`, cause)
+  )
+
 const isUntyped = (cause: Cause.Cause<unknown>): boolean => !Cause.hasFails(cause)
 
 const wordsOf = (cause: Cause.Cause<unknown>): string => {

@@ -105,8 +105,8 @@ export interface EngineOptions {
    */
   readonly keepEvents?: Duration.Input
   /**
-   * Is told of each event that nobody has received when it is kept no longer: it is a dead letter then. What goes wrong in it
-   * is logged.
+   * Is told of each event that nobody has received when it is kept no longer: it is a dead letter then. What goes wrong in it,
+   * or takes longer than 30 seconds, is logged.
    */
   readonly onUnmatched?: (letter: DeadLetter) => Effect.Effect<void>
   /**

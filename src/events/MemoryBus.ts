@@ -30,7 +30,10 @@ export interface BusOptions {
    * @default "1 hour"
    */
   readonly keep?: Duration.Input
-  /** Is told of each event that nobody has received when it is kept no longer. What goes wrong in it is logged. */
+  /**
+   * Is told of each event that nobody has received when it is kept no longer. What goes wrong in it, or takes longer than 30
+   * seconds, is logged.
+   */
   readonly onUnmatched?: (event: Envelope) => Effect.Effect<void>
 }
 
@@ -174,10 +177,7 @@ class MemoryBus implements EventBusService {
       this.#kept.delete(envelope.id)
       const onUnmatched = this.#onUnmatched
       if (received || onUnmatched === undefined) return
-      yield* Effect.catchCause(
-        Effect.suspend(() => onUnmatched(envelope)),
-        (cause) => Effect.logError(`\`onUnmatched\` failed for the event ${envelope.type} "${envelope.id}"`, cause)
-      )
+      yield* EventSubscription.tellUnmatched(onUnmatched, envelope)
     }))
   }
 }

@@ -263,6 +263,110 @@ export const suite = (name: string, backend: Backend): void => {
       }))
 
     fault(
+      "F61 what an engine before this one has left is forgotten, though nothing is published here",
+      (store) =>
+        Effect.gen(function*() {
+          const before = yield* boot(store, [], { keepEvents: "10 minutes" })
+          yield* publish(before, 7)
+          yield* before.close
+          const next = yield* boot(store, [], { keepEvents: "10 minutes" })
+          const dead = Effect.map(next.engine.deadLetters(), ({ length }) => length === 1)
+          yield* eventually("it is forgotten", Effect.andThen(TestClock.adjust("1 minute"), dead))
+        })
+    )
+
+    fault(
+      "F61 events that are kept for no time are looked for ten times a second, and no oftener",
+      (store) =>
+        Effect.gen(function*() {
+          let looks = 0
+          const first = yield* boot(store, [], {
+            keepEvents: 0,
+            through: (journal) => ({
+              ...journal,
+              events: {
+                ...journal.events,
+                forget: (options) => Effect.suspend(() => (looks++, journal.events.forget(options)))
+              }
+            })
+          })
+          yield* publish(first, 7)
+          for (let n = 0; n < 20; n++) {
+            yield* TestClock.adjust("50 millis")
+            for (let turns = 0; turns < 5; turns++) yield* turn
+          }
+          assert.isAtLeast(looks, 1)
+          assert.isAtMost(looks, 10)
+        })
+    )
+
+    fault(
+      "F61 a store that throws, and who is told and hangs, hold up no forgetting",
+      (store) =>
+        Effect.gen(function*() {
+          let throws = true
+          const told: Array<string> = []
+          const [first, lines] = yield* logged(boot(store, [], {
+            keepEvents: "10 minutes",
+            onUnmatched: ({ id }) =>
+              Effect.andThen(Effect.sync(() => told.push(id)), id === "one" ? Effect.never : Effect.void),
+            through: (journal) => ({
+              ...journal,
+              events: {
+                ...journal.events,
+                forget: (options) =>
+                  Effect.suspend(() => {
+                    if (!throws) return journal.events.forget(options)
+                    throws = false
+                    throw new RangeError("bug")
+                  })
+              }
+            })
+          }))
+          for (const one of ["one", "two"]) yield* publish(first, 7, { id: one })
+          const both = Effect.sync(() => told.length === 2)
+          yield* eventually("both are told", Effect.andThen(TestClock.adjust("1 minute"), both))
+          assert.isFalse(throws)
+          assert.isTrue(lines.some((line) => line.includes("`onUnmatched` failed for the event Paid \"one\"")))
+        })
+    )
+
+    fault(
+      "a burst of large events is kept in several questions, none of which is too long",
+      (store) =>
+        Effect.gen(function*() {
+          const Long = DomainEvent.make("Long", { payload: Schema.String, key: () => "o" })
+          const asked: Array<number> = []
+          const first = yield* boot(store, [], {
+            through: (journal) => ({
+              ...journal,
+              events: {
+                ...journal.events,
+                keep: (events, at) =>
+                  Effect.suspend(() => {
+                    asked.push(events.reduce((sum, { data }) => sum + data.length, 0))
+                    return journal.events.keep(events, at)
+                  })
+              }
+            })
+          })
+          const words = "x".repeat(900_000)
+          yield* Effect.forEach(
+            Array.from({ length: 20 }, (_, n) => `${n}`),
+            (id) => first.bus.publish(Long, words, { id }),
+            { concurrency: "unbounded" }
+          )
+          for (const length of asked) assert.isAtMost(length, 8_000_000)
+          assert.isAtMost(asked.length, 5)
+          const { events } = yield* store.journal.events.log({ from: [{ type: "Long", after: 0 }], limit: 30 })
+          assert.deepStrictEqual(
+            events.map(({ data }) => data.length > words.length),
+            Array.from({ length: 20 }, () => true)
+          )
+        })
+    )
+
+    fault(
       "F62 who is stuck beside a wait awaits its event still when a person lets it go on",
       (store) =>
         Effect.gen(function*() {

@@ -5,6 +5,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
+import { tellUnmatched } from "../../EventSubscription.ts"
 import type { BatchRefused, DeadLetter, EventRecord, EventStore } from "../../Journal.ts"
 import { JournalUnavailable } from "../../Journal.ts"
 
@@ -37,7 +38,7 @@ const looksPerKeeping = 20
 const engineClosed = new JournalUnavailable({ operation: "publish", cause: "the engine is closed" })
 
 /** What a store throws is no answer: who asked may ask again. */
-const unanswered = (cause: unknown) => Effect.fail(new JournalUnavailable({ operation: "publish", cause }))
+const unanswered = (operation: string) => (cause: unknown) => Effect.fail(new JournalUnavailable({ operation, cause }))
 
 /** Gathers events while others are being kept. */
 export class Intake {
@@ -91,7 +92,10 @@ export class Intake {
       this.#underWay = []
       this.#holds.openUnsafe()
       // What could not be announced is, at the next look of whoever shares the store.
-      yield* Effect.catch(Effect.catchDefect(this.#announce(), unanswered), (error) => Effect.logWarning(error.message))
+      yield* Effect.catch(
+        Effect.catchDefect(this.#announce(), unanswered("wake")),
+        (error) => Effect.logWarning(error.message)
+      )
     }))
   }
 
@@ -108,13 +112,16 @@ export class Intake {
     return Effect.flatMap(
       Clock.currentTimeMillis,
       (now) =>
-        Effect.matchEffect(Effect.catchDefect(this.#store.keep(given.map(({ event }) => event), now), unanswered), {
-          onSuccess: () => Effect.sync(() => given.forEach(({ answer }) => answer(Effect.void))),
-          onFailure: (error) =>
-            error._tag === "BatchRefused" && given.length > 1
-              ? Effect.forEach(given, (one) => this.#keep([one]), { discard: true })
-              : Effect.sync(() => given.forEach(({ answer }) => answer(Effect.fail(error))))
-        })
+        Effect.matchEffect(
+          Effect.catchDefect(this.#store.keep(given.map(({ event }) => event), now), unanswered("publish")),
+          {
+            onSuccess: () => Effect.sync(() => given.forEach(({ answer }) => answer(Effect.void))),
+            onFailure: (error) =>
+              error._tag === "BatchRefused" && given.length > 1
+                ? Effect.forEach(given, (one) => this.#keep([one]), { discard: true })
+                : Effect.sync(() => given.forEach(({ answer }) => answer(Effect.fail(error))))
+          }
+        )
     )
   }
 
@@ -135,17 +142,12 @@ export class Intake {
       const keptBeforeMillis = (yield* Clock.currentTimeMillis) - keepMillis
       const forget = this.#store.forget({ keptBeforeMillis, limit: forgottenAtOnce })
       const { count, dead } = yield* Effect.catch(
-        forget,
+        Effect.catchDefect(forget, unanswered("forget")),
         (error) => Effect.as(Effect.logWarning(error.message), { count: 0, dead: [] })
       )
       more = count === forgottenAtOnce
       if (onUnmatched === undefined) return
-      for (const letter of dead) {
-        yield* Effect.catchCause(
-          Effect.suspend(() => onUnmatched(letter)),
-          (cause) => Effect.logError(`\`onUnmatched\` failed for the event ${letter.type} "${letter.id}"`, cause)
-        )
-      }
+      for (const letter of dead) yield* tellUnmatched(onUnmatched, letter)
     }))
     return Effect.andThen(open, rounds)
   }
