@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Redacted, Schema } from "effect"
 import { Saga } from "effect-saga"
 import { AesGcm } from "effect-saga/encryption"
+import { DomainEvent } from "effect-saga/events"
 import { SagaEngine } from "effect-saga/SagaEngine"
 import type { Journal } from "effect-saga/SagaJournal"
 import { JournalCipher, JournalUnavailable } from "effect-saga/SagaJournal"
@@ -12,7 +13,20 @@ import { SqlClient } from "effect/sql"
 import { TestClock } from "effect/testing"
 import { memory, postgres, sqlite } from "./stores.ts"
 import type { BootOptions, StoreService } from "./world.ts"
-import { boot, errorOf, faultOn, Gate, inTime, logged, problem, state, tagOf, together, World } from "./world.ts"
+import {
+  boot,
+  errorOf,
+  eventually,
+  faultOn,
+  Gate,
+  inTime,
+  logged,
+  problem,
+  state,
+  tagOf,
+  together,
+  World
+} from "./world.ts"
 
 const key = (byte: number) => Redacted.make(Buffer.alloc(32, byte).toString("base64"))
 const keys = { old: key(1), new: key(2) }
@@ -123,6 +137,37 @@ for (const [name, backend] of Object.entries({ memory, sqlite, postgres })) {
           yield* again.engine.retry("old", { actor: "a person", comment: "the key is back" })
           assert.deepStrictEqual(yield* inTime("it ends", again.engine.await(saga, "old")), { a: "a", b: "b" })
           yield* world.check
+        })
+    )
+
+    fault(
+      "an event that a subscription cannot open is a dead letter as it was sealed, and is opened when the key is back",
+      (store) =>
+        Effect.gen(function*() {
+          const Paid = DomainEvent.make("Paid", { payload: Schema.String, key: () => "o" })
+          const seen: Array<string> = []
+          const reading = (cipher: JournalCipher["Service"]) =>
+            Effect.gen(function*() {
+              const booted = yield* bootWith(store, [], cipher)
+              const handle = ({ payload }: { readonly payload: string }) => Effect.sync(() => seen.push(payload))
+              yield* Effect.forkChild(booted.bus.subscribe({ name: "all", events: [Paid], handle }))
+              return booted
+            })
+          const before = yield* bootWith(store, [], yield* cipherOf({ current: "old", keys: { old: keys.old } }))
+          yield* before.bus.publish(Paid, "old")
+          yield* before.close
+          const without = yield* reading(yield* cipherOf({ current: "new", keys: { new: keys.new } }))
+          yield* without.bus.publish(Paid, "new")
+          yield* eventually("the rest goes on", Effect.sync(() => seen.length === 1))
+          const [letter] = yield* without.engine.deadLetters()
+          assert.include(letter!.reason, "sealed with the key \"old\", which the cipher does not have")
+          const [row] = yield* store.journal.events.deadLetters({ after: 0, limit: 10 })
+          assert.strictEqual(keyIn(row!.data), "old")
+          yield* without.close
+          const again = yield* reading(yield* cipherOf({ current: "new", keys }))
+          yield* again.engine.redeliver(letter!.number)
+          yield* eventually("it is handled", Effect.map(again.engine.deadLetters(), ({ length }) => length === 0))
+          assert.deepStrictEqual(seen, ["new", "old"])
         })
     )
 

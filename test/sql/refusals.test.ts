@@ -64,12 +64,22 @@ for (const [name, journal] of Object.entries(journals)) {
 }
 
 describe("on PostgreSQL", () => {
+  // Random text is not compressed.
+  const long = Array.from({ length: 4_000 }, (_, index) => ((index * 7_919) % 99_991).toString(36)).join("")
+
+  it.effect("an event whose key does not fit into an index is refused, and the rest can be kept", () =>
+    Effect.gen(function*() {
+      const journal = yield* journals["PostgreSQL"]!
+      const event = (key: string) => ({ id: key.slice(0, 9), type: "Paid", key, data: "{}" })
+      const error = yield* Effect.flip(journal.events.keep([event("o"), event(long)], 0))
+      assert.strictEqual(error._tag, "BatchRefused")
+      assert.deepStrictEqual(yield* journal.events.keep([event("o")], 0), ["o"])
+    }))
+
   it.effect("an id that does not fit into an index is refused, and the rest can be written", () =>
     Effect.gen(function*() {
       const journal = yield* journals["PostgreSQL"]!
       const lease = yield* acquire(journal)
-      // Random text is not compressed.
-      const long = Array.from({ length: 4_000 }, (_, index) => ((index * 7_919) % 99_991).toString(36)).join("")
       const error = yield* Effect.flip(journal.write(lease, starting(start(long), start("one"))))
       assert.strictEqual(error._tag, "BatchRefused")
       assert.deepStrictEqual(yield* journal.find("one"), Option.none())
