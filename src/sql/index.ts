@@ -4,5 +4,6 @@
  * @since 0.1.0
  */
 export * from "./EngineLock.ts"
+export * as SqlInbox from "./SqlInbox.ts"
 export * as SqlSagaEngine from "./SqlSagaEngine.ts"
 export * as SqlSagaJournal from "./SqlSagaJournal.ts"

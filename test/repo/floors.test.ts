@@ -152,6 +152,7 @@ const floors: Record<string, number> = {
   "sql/internal/sqlite": 54,
   "sql/NodeSqlite": 54,
   "sql/SqlSagaJournal": 55,
+  "sql/SqlInbox": 56,
   "sql/SqlSagaEngine": 56,
   "sql/index": 59,
   // F5: the test kit, a room that shows what it found by the timeline of another
