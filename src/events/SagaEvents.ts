@@ -1,13 +1,16 @@
 /**
- * Sagas and events of others: starting sagas from events, and handing events on. Everything here is a layer that works as long
- * as it lives, and reads from the bus that is around it.
+ * Sagas and events of others: starting sagas from events, and handing events on. Everything here works as long as it lives, and
+ * reads from the bus that is around it.
  *
  * @since 0.1.0
  */
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Queue from "effect/Queue"
 import * as Schedule from "effect/Schedule"
 import type * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
 import type { AnyDomainEvent, DomainEvent, Envelope } from "../DomainEvent.ts"
 import { EventBus } from "../EventBus.ts"
 import type { Subscription } from "../EventSubscription.ts"
@@ -155,6 +158,85 @@ export const startOn = <P0, S, O, A, E, R, T extends string, P extends Schema.To
 export const relay = <const Events extends ReadonlyArray<AnyDomainEvent>, E, R>(
   subscription: Subscription<Events, E, R>
 ): Layer.Layer<never, never, R | EventBus> => forked(EventBus.use((bus) => bus.subscribe(subscription)))
+
+/**
+ * An event that waits to be acknowledged.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Delivery<Event> {
+  readonly event: Event
+  /** Says that it is handled: the next one comes. */
+  readonly ack: Effect.Effect<void>
+  /** Says why it could not be handled: it comes again as `retry` says, and is a dead letter after that. */
+  readonly nack: (reason: string) => Effect.Effect<void>
+}
+
+/** What a subscription to these kinds is given. */
+type Delivered<Events extends ReadonlyArray<AnyDomainEvent>> = Parameters<
+  Subscription<Events, string, never>["handle"]
+>[0]
+
+/**
+ * All events of some kinds as a stream, each until it is acknowledged.
+ *
+ * **When to use**
+ *
+ * Use where `relay` does not fit: where events are handed on by something that reads a stream.
+ *
+ * **Details**
+ *
+ * It is a subscription with a name, as that of a `relay`. One event is under way at a time, the next comes when it is
+ * acknowledged.
+ *
+ * **Gotchas**
+ *
+ * What was not acknowledged when the stream ends, or the process dies, comes again to the next that reads under this name, and so
+ * may what was, if it ended just then.
+ *
+ * **Example** (Two events, and what was said of them)
+ *
+ * ```ts
+ * import { DomainEvent, EventBus, MemoryBus, SagaEvents } from "effect-saga/events"
+ * import { Effect, Schema, Stream } from "effect"
+ *
+ * const Shipped = DomainEvent.make("Shipped", { payload: Schema.String, key: (order) => order })
+ * const program = Effect.gen(function*() {
+ *   const bus = yield* EventBus
+ *   for (const order of ["A-1", "A-2"]) yield* bus.publish(Shipped, order)
+ *   return yield* SagaEvents.source({ name: "reader", events: [Shipped] }).pipe(
+ *     Stream.mapEffect(({ ack, event }) => Effect.as(ack, event.payload)),
+ *     Stream.take(2),
+ *     Stream.runCollect
+ *   )
+ * })
+ * await Effect.runPromise(program.pipe(Effect.provide(MemoryBus.layer))) // => ["A-1", "A-2"]
+ * ```
+ *
+ * @category handling
+ * @since 0.1.0
+ */
+export const source = <const Events extends ReadonlyArray<AnyDomainEvent>>(
+  subscription: Omit<Subscription<Events, string, never>, "handle">
+): Stream.Stream<Delivery<Delivered<Events>>, never, EventBus> =>
+  Stream.callback((queue) =>
+    EventBus.use((bus) =>
+      bus.subscribe<Events, string, never>({
+        ...subscription,
+        handle: (event) =>
+          Effect.flatMap(Deferred.make<void, string>(), (answer) =>
+            Effect.andThen(
+              Queue.offer(queue, {
+                event,
+                ack: Effect.asVoid(Deferred.succeed(answer, undefined)),
+                nack: (reason) => Effect.asVoid(Deferred.fail(answer, reason))
+              }),
+              Deferred.await(answer)
+            ))
+      })
+    )
+  )
 
 /** Goes on for as long as the layer lives. What it dies of at once, as of a name that is taken, ends the layer. */
 const forked = <R>(effect: Effect.Effect<never, never, R>): Layer.Layer<never, never, R> =>
