@@ -200,6 +200,9 @@ export interface EventStore {
     readonly limit: number
   }) => Effect.Effect<ReadonlyArray<DeadLetter>, JournalUnavailable>
 
+  /** How many dead letters there are. */
+  readonly deadLetterCount: Effect.Effect<number, JournalUnavailable>
+
   /**
    * Hands a dead letter out again: that of a subscription to this one; one that nobody has received is an event again, kept
    * from now on. False: there is none of this number.

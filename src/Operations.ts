@@ -352,6 +352,8 @@ export interface Operations {
   readonly deadLetters: (
     options?: { readonly after?: number; readonly limit?: number }
   ) => Effect.Effect<ReadonlyArray<DeadLetter>, JournalUnavailable>
+  /** How many dead letters there are. */
+  readonly deadLetterCount: Effect.Effect<number, JournalUnavailable>
   /**
    * Hands a dead letter out again. The subscription that could not handle it gets it once more, as soon as it has nothing else
    * to read: if it handles it now the dead letter is gone, if not it is one again. One that nobody has received is an event as if

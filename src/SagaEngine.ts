@@ -255,6 +255,7 @@ const operationsOf = (engine: Engine): Operations => ({
   preview: (filter) => preview(engine, filter),
   bulk: (verb, filter, by, options) => bulk(engine, verb, filter, by, options),
   deadLetters: ({ after = 0, limit = 100 } = {}) => engine.journal.events.deadLetters({ after, limit }),
+  deadLetterCount: engine.journal.events.deadLetterCount,
   redeliver: (number) => redeliver(engine, number),
   discard: (number) => discard(engine, number),
   subscriptions: engine.journal.events.subscriptions,

@@ -1,6 +1,7 @@
 /**
- * What an engine has before it as gauges: how many executions are live or stuck, and how old the oldest of them are. They
- * are read from the journal from time to time, so that also what nobody runs is seen. It changes nothing.
+ * What an engine has before it as gauges: how many executions are live or stuck, how old the oldest of them are, and which
+ * events wait for somebody. They are read from the journal from time to time, so that also what nobody runs is seen. It
+ * changes nothing.
  *
  * @since 0.1.0
  */
@@ -38,6 +39,26 @@ export const oldestSeconds: Metric.Gauge<number> = Metric.gauge("saga_oldest_exe
 })
 
 /**
+ * How many kept events subscriptions have before them. Labels: `subscription`, and `type` of the events.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const eventsBehind: Metric.Gauge<number> = Metric.gauge("saga_events_behind", {
+  description: "Kept events that a subscription has not handled"
+})
+
+/**
+ * How many dead letters there are. Without labels.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const deadLetters: Metric.Gauge<number> = Metric.gauge("saga_dead_letters", {
+  description: "Events that nobody has received, or a subscription could not handle"
+})
+
+/**
  * How often is looked.
  *
  * @category models
@@ -55,12 +76,11 @@ export interface Options {
 /** In which an execution can be that has not ended. */
 const states = ["Running", "Waiting", "Compensating", "Stuck"] as const
 
-/** What one look finds, of one saga in one state. */
-interface Found {
-  readonly saga: string
-  readonly state: (typeof states)[number]
-  readonly count: number
-  readonly oldest: ExecutionStatus | undefined
+/** What one look says of one series. */
+interface Reading {
+  readonly gauge: Metric.Gauge<number>
+  readonly labels: Metric.Metric.AttributeSet
+  readonly value: number
 }
 
 /**
@@ -73,8 +93,8 @@ interface Found {
  *
  * **Details**
  *
- * A look counts the executions that have not ended, and reads the oldest one of each saga in each state, all of it from
- * indexes. The gauges are in the `MetricRegistry` that is around the layer, with its `CurrentMetricAttributes`. No label
+ * A look counts the executions that have not ended, and reads the oldest one of each saga in each state; it counts the events
+ * that each subscription has before it, and the dead letters; all of it from indexes. The gauges are in the `MetricRegistry` that is around the layer, with its `CurrentMetricAttributes`. No label
  * holds an id. What is not there any more goes to 0. Times are those of the `Clock` around the layer.
  *
  * When the journal is out of reach the gauges keep their last values, and a debug line says so, once until it is back.
@@ -136,11 +156,11 @@ const everyMillisOf = ({ every = "30 seconds" }: Options): number => {
 
 const watch = (everyMillis: number): Effect.Effect<never, never, SagaEngine> =>
   Effect.flatMap(Engine, (engine) => {
-    const series = new Map<string, Metric.Metric.AttributeSet>()
+    const series = new Map<string, Reading>()
     let isAway = false
-    const read = Effect.flatMap(look(engine), (found) => {
+    const read = Effect.flatMap(look(engine), (readings) => {
       isAway = false
-      return set(found, series)
+      return set(readings, series)
     })
     const patient = Effect.catchCause(read, (cause) => {
       if (isAway) return Effect.void
@@ -151,19 +171,28 @@ const watch = (everyMillis: number): Effect.Effect<never, never, SagaEngine> =>
   })
 
 /** Everything is read before a gauge is set: half of a look is none. */
-const look = (engine: SagaEngineService): Effect.Effect<ReadonlyArray<Found>, JournalUnavailable> =>
+const look = (engine: SagaEngineService): Effect.Effect<ReadonlyArray<Reading>, JournalUnavailable> =>
   Effect.gen(function*() {
+    const nowMillis = yield* Clock.currentTimeMillis
     const counts = yield* engine.counts({ state: states })
     const sagas = new Set(counts.map(({ saga }) => saga))
-    const found: Array<Found> = []
+    const readings: Array<Reading> = []
     for (const saga of sagas) {
       for (const state of states) {
         const count = counts.reduce((sum, of) => of.saga === saga && of.state === state ? sum + of.count : sum, 0)
         const oldest = count === 0 ? undefined : yield* oldestOf(engine, { saga, state, limit: 1 })
-        found.push({ saga, state, count, oldest })
+        const since = state === "Stuck" ? oldest?.updatedAtMillis : oldest?.startedAtMillis
+        const millis = since === undefined ? 0 : Math.max(0, nowMillis - since)
+        const labels = { saga, state }
+        readings.push({ gauge: executions, labels, value: count })
+        readings.push({ gauge: oldestSeconds, labels, value: millis / 1_000 })
       }
     }
-    return found
+    for (const { behind, name, type } of yield* engine.subscriptions) {
+      readings.push({ gauge: eventsBehind, labels: { subscription: name, type }, value: behind })
+    }
+    readings.push({ gauge: deadLetters, labels: {}, value: yield* engine.deadLetterCount })
+    return readings
   })
 
 /** The first of a list: a page may be empty although there is a next one. */
@@ -176,28 +205,19 @@ const oldestOf = (
       ? Effect.succeed(oldest)
       : oldestOf(engine, { ...options, after: next }))
 
-const set = (
-  found: ReadonlyArray<Found>,
-  series: Map<string, Metric.Metric.AttributeSet>
-): Effect.Effect<void> =>
-  Effect.flatMap(Effect.context<never>(), (context) =>
-    Effect.map(Clock.currentTimeMillis, (nowMillis) => {
-      const gone = new Map(series)
-      const update = (labels: Metric.Metric.AttributeSet, count: number, millis: number) => {
-        const labelled = Context.add(context, Metric.CurrentMetricAttributes, {
-          ...Context.get(context, Metric.CurrentMetricAttributes),
-          ...labels
-        })
-        executions.updateUnsafe(count, labelled)
-        oldestSeconds.updateUnsafe(Math.max(0, millis) / 1_000, labelled)
-      }
-      for (const { count, oldest, saga, state } of found) {
-        const labels = { saga, state }
-        const key = JSON.stringify([saga, state])
-        series.set(key, labels)
-        gone.delete(key)
-        const since = state === "Stuck" ? oldest?.updatedAtMillis : oldest?.startedAtMillis
-        update(labels, count, since === undefined ? 0 : nowMillis - since)
-      }
-      for (const labels of gone.values()) update(labels, 0, 0)
-    }))
+/** Sets the gauges; a series that is not there any more goes to 0. */
+const set = (readings: ReadonlyArray<Reading>, series: Map<string, Reading>): Effect.Effect<void> =>
+  Effect.map(Effect.context<never>(), (context) => {
+    const gone = new Map(series)
+    const update = ({ gauge, labels, value }: Reading) => {
+      const own = { ...Context.get(context, Metric.CurrentMetricAttributes), ...labels }
+      gauge.updateUnsafe(value, Context.add(context, Metric.CurrentMetricAttributes, own))
+    }
+    for (const reading of readings) {
+      const key = JSON.stringify([reading.gauge.id, reading.labels])
+      series.set(key, reading)
+      gone.delete(key)
+      update(reading)
+    }
+    for (const reading of gone.values()) update({ ...reading, value: 0 })
+  })

@@ -1,7 +1,8 @@
 /** `SagaBacklog`: what the gauges say, when, and when the journal does not answer. */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Layer, Logger, Metric, Option, References, Schema } from "effect"
+import { Cause, Effect, Exit, Layer, Logger, Metric, Option, References, Schedule, Schema } from "effect"
 import { Saga } from "effect-saga"
+import { DomainEvent, EventBus } from "effect-saga/events"
 import type { ExecutionStatus, SagaEngineService } from "effect-saga/SagaEngine"
 import { SagaEngine } from "effect-saga/SagaEngine"
 import type { Journal } from "effect-saga/SagaJournal"
@@ -56,6 +57,27 @@ const state = (engine: SagaEngineService, executionId: string, wanted: Execution
 const pass = (millis: number) => Effect.andThen(TestClock.adjust(millis), Effect.repeat(turn, { times: 5 }))
 
 describe("the gauges", () => {
+  it.effect("count the events that subscriptions have before them, and dead letters", () =>
+    watched((engine) =>
+      Effect.gen(function*() {
+        const Paid = DomainEvent.make("Paid", { payload: Schema.Int, key: () => "o" })
+        const bus = yield* EventBus
+        const handle = ({ payload }: { readonly payload: number }) => payload < 3 ? Effect.fail("no") : Effect.never
+        for (const n of [1, 2, 3, 4]) yield* bus.publish(Paid, n)
+        yield* Effect.forkChild(bus.subscribe({ name: "s", events: [Paid], handle, retry: Schedule.recurs(0) }))
+        yield* eventually("two are dead", Effect.map(engine.deadLetterCount, (count) => count === 2))
+        yield* pass(30 * second)
+        assert.deepStrictEqual(yield* gauges, [
+          "saga_dead_letters{} 2",
+          "saga_events_behind{subscription=s, type=Paid} 4"
+        ])
+        for (const { number } of yield* engine.deadLetters()) yield* engine.discard(number)
+        yield* engine.unsubscribe("s")
+        yield* pass(30 * second)
+        assert.deepStrictEqual(yield* gauges, [])
+      })
+    ))
+
   it.effect("count what has not ended by saga and state, and tell how old the oldest is", () =>
     watched((engine) =>
       Effect.gen(function*() {
@@ -142,7 +164,7 @@ describe("the gauges", () => {
         yield* engine.abandon("p2", by)
         yield* pass(30 * second)
         assert.deepStrictEqual(yield* gauges, [])
-        assert.strictEqual((yield* series).length, 8)
+        assert.strictEqual((yield* series).length, 9)
       })
     ))
 
@@ -155,9 +177,9 @@ describe("the gauges", () => {
         const all = yield* series
         assert.deepStrictEqual(
           [...new Set(all.map(({ attributes }) => Object.keys(attributes!).sort().join()))],
-          ["region,saga,state"]
+          ["region", "region,saga,state"]
         )
-        assert.strictEqual(all.length, 8)
+        assert.strictEqual(all.length, 9)
       })
     ).pipe(Effect.provideService(Metric.CurrentMetricAttributes, { region: "eu" })))
 })

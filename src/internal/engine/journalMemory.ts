@@ -84,6 +84,7 @@ export const makeMemory = (): Journal => {
         Effect.sync(() => store.events.bury(event, subscription, reason, atMillis)),
       forget: (options) => Effect.map(Clock.currentTimeMillis, (now) => store.forget(options, now)),
       deadLetters: ({ after, limit }) => Effect.sync(() => store.events.deadLetters(after, limit)),
+      deadLetterCount: Effect.sync(() => store.events.deadLetterCount),
       redeliver: (number, atMillis) => Effect.sync(() => store.events.redeliver(number, atMillis)),
       redelivered: (subscription, types, limit) =>
         Effect.sync(() => store.events.redelivered(subscription, types, limit)),

@@ -199,6 +199,10 @@ export class MemoryEvents {
     )
   }
 
+  get deadLetterCount(): number {
+    return this.#dead.size
+  }
+
   redeliver(number: number, atMillis: number): boolean {
     const dead = this.#dead.get(number)
     if (dead === undefined) return false

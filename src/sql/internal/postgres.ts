@@ -312,6 +312,10 @@ export const makePostgres = Effect.fnUntraced(function*(database: Database, pref
           )),
       deadLetters: ({ after, limit }) =>
         Effect.map(ask("deadLetters", statements.deadLetters, [after, limit]), (rows) => rows.map(toDeadLetter)),
+      deadLetterCount: Effect.map(
+        ask("deadLetterCount", statements.deadLetterCount, []),
+        ([row]): number => row!["count"]
+      ),
       redeliver: (number, atMillis) =>
         Effect.map(
           ask("redeliver", statements.redeliver, [number, Math.trunc(atMillis)]),

@@ -418,6 +418,8 @@ FROM (SELECT 1) one LEFT JOIN dead d ON true ORDER BY d.number`,
 
     deadLetters: `SELECT ${deadLetter} FROM ${deadLetters} d WHERE number > $1::bigint ORDER BY number LIMIT $2::int`,
 
+    deadLetterCount: `SELECT count(*)::int AS count FROM ${deadLetters}`,
+
     redeliver: `WITH turn AS MATERIALIZED (${turn}),
 again AS (UPDATE ${deadLetters} SET again = true WHERE number = $1::bigint AND subscription <> '' RETURNING 1),
 nobodys AS (DELETE FROM ${deadLetters} WHERE number = $1::bigint AND subscription = '' RETURNING *),

@@ -320,6 +320,7 @@ export const makeSqlite = (
           )),
       deadLetters: ({ after, limit }) =>
         Effect.map(ask("deadLetters", statements.deadLetters, after, limit), (rows) => rows.map(toDeadLetter)),
+      deadLetterCount: Effect.map(ask("deadLetterCount", statements.deadLetterCount), ([row]): number => row!["count"]),
       redeliver: (number, atMillis) =>
         atOnce(
           "redeliver",

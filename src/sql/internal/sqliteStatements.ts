@@ -252,6 +252,8 @@ ORDER BY e.sequence ON CONFLICT (sequence, subscription) DO NOTHING RETURNING ${
 
     deadLetters: `SELECT ${deadLetter} FROM ${deadLetters} WHERE number > ? ORDER BY number LIMIT ?`,
 
+    deadLetterCount: `SELECT count(*) AS count FROM ${deadLetters}`,
+
     handOut: `UPDATE ${deadLetters} SET again = true WHERE number = ? AND subscription <> '' RETURNING 1`,
 
     keepAgain: `INSERT INTO ${events} (id, type, key, data, kept_at_millis)

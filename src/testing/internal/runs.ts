@@ -236,6 +236,7 @@ const mortal = (journal: Journal, process: Process, held: Scope.Scope, world: Wo
       bury: (event, subscription, reason, atMillis) => ask(journal.events.bury(event, subscription, reason, atMillis)),
       forget: (options) => ask(journal.events.forget(options)),
       deadLetters: (options) => ask(journal.events.deadLetters(options)),
+      deadLetterCount: ask(journal.events.deadLetterCount),
       redeliver: (number, atMillis) => ask(journal.events.redeliver(number, atMillis)),
       redelivered: (subscription, types, limit) => ask(journal.events.redelivered(subscription, types, limit)),
       discard: (number) => ask(journal.events.discard(number))

@@ -215,6 +215,7 @@ export const events = (test: WritePromise): void => {
           all.map(({ data, id, key, type }) => ({ id, type, key, data })),
           ["a", "b", "c"].map((id) => event(id))
         )
+        assert.strictEqual(yield* journal.events.deadLetterCount, 3)
         for (const { reason } of all) assert.match(reason, /nobody received it/)
         const rest = yield* journal.events.deadLetters({ after: all[0]!.number, limit: 1 })
         assert.deepStrictEqual(rest.map(({ id }) => id), ["b"])
@@ -406,6 +407,7 @@ export const events = (test: WritePromise): void => {
         assert.isTrue(yield* journal.events.discard(two!.number))
         assert.isFalse(yield* journal.events.discard(two!.number))
         assert.isFalse(yield* journal.events.redeliver(two!.number, 9_000))
+        assert.strictEqual(yield* journal.events.deadLetterCount, 2)
         const left = yield* journal.events.deadLetters({ after: 0, limit: 10 })
         assert.deepStrictEqual(left.map(({ number }) => number), [one!.number, three!.number])
       }))
