@@ -53,6 +53,37 @@ export interface Envelope<A = unknown> {
 }
 
 /**
+ * Where an execution stands that others are told of.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type LifecycleState = "Started" | "Succeeded" | "Compensated" | "Stuck" | "Abandoned"
+
+/**
+ * What others are told of an execution.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface LifecycleChange {
+  readonly executionId: string
+  readonly saga: string
+  readonly version: number
+  readonly state: LifecycleState
+}
+
+/**
+ * The kind of events that tell of the executions of a saga.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface LifecycleEvent<Type extends string = string>
+  extends DomainEvent<Type, Schema.Codec<LifecycleChange>>
+{}
+
+/**
  * Defines a kind of event.
  *
  * **Details**

@@ -6,12 +6,12 @@
  */
 import type * as Duration from "effect/Duration"
 import type * as Schema from "effect/Schema"
-import type { AnyDomainEvent, DomainEvent } from "./DomainEvent.ts"
+import type { AnyDomainEvent, DomainEvent, LifecycleEvent, LifecycleState } from "./DomainEvent.ts"
 import type { EventBus } from "./EventBus.ts"
 import type { AwaitNode, State } from "./internal/tree.ts"
 import type { EventTimedOut } from "./SagaError.ts"
 import type { Fresh, With } from "./SagaStep.ts"
-import type { AnySaga, Phase, Saga } from "./SagaValue.ts"
+import type { AnySaga, Phase, Saga, Whole } from "./SagaValue.ts"
 import { fromTree, toTree } from "./SagaValue.ts"
 
 /**
@@ -244,6 +244,64 @@ export const publish = <const N extends string, S, T extends string, PS extends 
     payloadOf: payloadOf as (state: State) => unknown
   }))
 }
+
+/**
+ * Publishes how executions of a saga begin and end.
+ *
+ * **When to use**
+ *
+ * Use where others follow a saga: a saga that waits for another one, a list of what is open. What the saga has to say itself it
+ * says by `publish`.
+ *
+ * **Details**
+ *
+ * The kind of the events is made by `SagaEvents.lifecycle`; their key is the id of the execution. States are `Started`,
+ * `Succeeded`, `Compensated`, `Stuck`, and `Abandoned`, which only a person on an engine can say: all of them unless some are given.
+ * On an engine each is kept with the fact that it tells of, in one statement. Of a saga that is nested in another nothing is
+ * told: it is a part of that one's execution.
+ *
+ * **Gotchas**
+ *
+ * Ask for the states that somebody reads: an event that nobody receives while it is kept is a dead letter. An execution that
+ * another process has begun, or that was begun in a transaction of yours, is `Started` when an engine runs it. One that is
+ * abandoned by an engine in which its saga is not registered is not told of.
+ *
+ * **Example** (A saga that waits for another one)
+ *
+ * ```ts
+ * import { Saga } from "effect-saga"
+ * import { MemoryBus, SagaEvents } from "effect-saga/events"
+ * import { Effect, Fiber, Schema } from "effect"
+ *
+ * const OrderEnded = SagaEvents.lifecycle("Order")
+ * const order = Saga.make("Order", { payload: Schema.String, key: (id) => id }).pipe(
+ *   Saga.publishLifecycle(OrderEnded, "Succeeded", "Compensated")
+ * )
+ * const ship = Saga.make("Ship", { payload: Schema.String }).pipe(
+ *   Saga.awaitEvent("order", OrderEnded, { correlate: ({ payload }) => `Order/${payload}` }),
+ *   Saga.output(Schema.String, ({ order }) => order.state)
+ * )
+ * const program = Effect.gen(function*() {
+ *   const waiting = yield* Effect.forkChild(Saga.run(ship, "A-1"))
+ *   yield* Saga.run(order, "A-1")
+ *   return yield* Fiber.join(waiting)
+ * })
+ * await Effect.runPromise(program.pipe(Effect.provide(MemoryBus.layer))) // => "Succeeded"
+ * ```
+ *
+ * @category events
+ * @since 0.1.0
+ */
+export const publishLifecycle =
+  (event: LifecycleEvent, ...states: ReadonlyArray<LifecycleState>) =>
+  <P0, S, O, A, E, R, P extends Phase>(
+    self: Saga<P0, S, O, A, E, R, P> & Whole<P0>
+  ): Saga<P0, S, O, A, E, R | EventBus, P> =>
+    fromTree(
+      toTree(self).withOptions({ lifecycle: { event, states: new Set(states.length === 0 ? allStates : states) } })
+    )
+
+const allStates: ReadonlyArray<LifecycleState> = ["Started", "Succeeded", "Compensated", "Stuck", "Abandoned"]
 
 interface Erased {
   readonly correlate: (state: State) => string

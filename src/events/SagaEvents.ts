@@ -9,9 +9,10 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import * as Schedule from "effect/Schedule"
-import type * as Schema from "effect/Schema"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import type { AnyDomainEvent, DomainEvent, Envelope } from "../DomainEvent.ts"
+import type { AnyDomainEvent, Envelope } from "../DomainEvent.ts"
+import * as DomainEvent from "../DomainEvent.ts"
 import { EventBus } from "../EventBus.ts"
 import type { Subscription } from "../EventSubscription.ts"
 import { definition, type Phase, type Saga } from "../Saga.ts"
@@ -92,7 +93,7 @@ const patience = {
  */
 export const startOn = <P0, S, O, A, E, R, T extends string, P extends Schema.Top>(
   saga: Saga<P0, S, O, A, E, R, Phase>,
-  event: DomainEvent<T, P>,
+  event: DomainEvent.DomainEvent<T, P>,
   options: StartOnOptions<NoInfer<P0>, P["Type"]>
 ): Layer.Layer<never, never, SagaEngine | EventBus> => {
   const tree = toTree(saga)
@@ -237,6 +238,56 @@ export const source = <const Events extends ReadonlyArray<AnyDomainEvent>>(
       })
     )
   )
+
+const Lifecycle: Schema.Codec<DomainEvent.LifecycleChange> = Schema.Struct({
+  executionId: Schema.String,
+  saga: Schema.String,
+  version: Schema.Number,
+  state: Schema.Literals(["Started", "Succeeded", "Compensated", "Stuck", "Abandoned"])
+})
+
+/**
+ * The kind of events by which executions of a saga tell that they begin and end.
+ *
+ * **Details**
+ *
+ * Its type is `<saga>.lifecycle`, its key the id of the execution, its payload `{ executionId, saga, version, state }`. The saga
+ * publishes them if it is told to by `Saga.publishLifecycle`.
+ *
+ * **Example** (A list of what ended badly)
+ *
+ * ```ts
+ * import { Saga } from "effect-saga"
+ * import { MemoryBus, SagaEvents } from "effect-saga/events"
+ * import { Effect, Layer, Schema } from "effect"
+ *
+ * const OrderFailed = SagaEvents.lifecycle("Order")
+ * const order = Saga.make("Order", { payload: Schema.String, key: (id) => id }).pipe(
+ *   Saga.check("stock", { error: Schema.String, action: () => Effect.fail("sold out") }),
+ *   Saga.publishLifecycle(OrderFailed, "Compensated", "Stuck", "Abandoned")
+ * )
+ * const list: Array<string> = []
+ * const Followed = SagaEvents.relay({
+ *   name: "list",
+ *   events: [OrderFailed],
+ *   handle: ({ payload }) => Effect.sync(() => list.push(`${payload.executionId} is ${payload.state}`))
+ * })
+ * const program = Effect.gen(function*() {
+ *   yield* Effect.exit(Saga.run(order, "A-1"))
+ *   while (list.length === 0) yield* Effect.yieldNow
+ *   return list
+ * })
+ * await Effect.runPromise(program.pipe(Effect.provide(Layer.provideMerge(Followed, MemoryBus.layer))))
+ * // => ["Order/A-1 is Compensated"]
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const lifecycle = <const N extends string>(
+  saga: N
+): DomainEvent.DomainEvent<`${N}.lifecycle`, typeof Lifecycle> =>
+  DomainEvent.make(`${saga}.lifecycle`, { payload: Lifecycle, key: ({ executionId }) => executionId })
 
 /** Goes on for as long as the layer lives. What it dies of at once, as of a name that is taken, ends the layer. */
 const forked = <R>(effect: Effect.Effect<never, never, R>): Layer.Layer<never, never, R> =>

@@ -21,6 +21,7 @@ import type { Frame, FrameGroup } from "./frame.ts"
 import { Progress } from "./frame.ts"
 import type { Sequence } from "./interpreter.ts"
 import { failedAt, open, validate } from "./interpreter.ts"
+import { tell as publishState } from "./lifecycle.ts"
 import { logStuck, quietly, Telling, Watched } from "./recorder.ts"
 import type { AnyEffect, Node, SagaTree } from "./tree.ts"
 
@@ -42,6 +43,7 @@ export const execute = <A, E>(
   executionId: string | undefined,
   endings: Endings<A, E>
 ): Effect.Effect<A, E> => {
+  const its = tree.options.lifecycle === undefined ? endings : telling(endings)
   const start = (checked: unknown) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.withFiber((fiber) => {
@@ -51,7 +53,8 @@ export const execute = <A, E>(
           const { saga, version } = tree.definition
           recorder.record({ _tag: "SagaStarted", atMillis: recorder.now(), saga, version, payload: checked })
         }
-        return advance(execution, endings)
+        const run = advance(execution, its)
+        return its === endings ? run : Effect.andThen(publishState(execution, "Started"), run)
       })
     )
   return Effect.suspend(() => {
@@ -59,6 +62,16 @@ export const execute = <A, E>(
     return Exit.isExit(checked) && Exit.isSuccess(checked) ? start(checked.value) : Effect.flatMap(checked, start)
   })
 }
+
+/** Tells others too how a run in a fiber ended. */
+const telling = <A, E>(endings: Endings<A, E>): Endings<A, E> => ({
+  ...endings,
+  succeeded: (result, execution) =>
+    Effect.andThen(publishState(execution, "Succeeded"), endings.succeeded(result, execution)),
+  compensated: (cause, execution, frame) =>
+    Effect.andThen(publishState(execution, "Compensated"), endings.compensated(cause, execution, frame)),
+  stuck: (stuck, execution) => Effect.andThen(publishState(execution, "Stuck"), endings.stuck(stuck, execution))
+})
 
 /** Runs an execution that has started, from where it stands. Call it in an uninterruptible region. */
 export const advance = <A, E>(execution: Execution, endings: Endings<A, E>): Effect.Effect<A, E> => {

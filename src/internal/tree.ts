@@ -8,6 +8,7 @@ import type * as Option from "effect/Option"
 import { pipeArguments } from "effect/Pipeable"
 import type * as Schedule from "effect/Schedule"
 import type * as Schema from "effect/Schema"
+import type { LifecycleEvent, LifecycleState } from "../DomainEvent.ts"
 import type { Stuck } from "../SagaError.ts"
 import { SagaDefinitionError } from "../SagaError.ts"
 import type { CompensationContext, StepContext } from "../StepContext.ts"
@@ -171,6 +172,11 @@ export interface Options {
   readonly unwindRetry: AnySchedule | undefined
   readonly unwindDeadlineMillis: number | undefined
   readonly onStuck: ((stuck: Stuck) => AnyEffect) | undefined
+  /** How others are told of its executions, and of which of their states. */
+  readonly lifecycle: {
+    readonly event: LifecycleEvent
+    readonly states: ReadonlySet<LifecycleState>
+  } | undefined
   /** By the older version. */
   readonly migrations: ReadonlyMap<number, Migration>
 }
@@ -189,6 +195,7 @@ const noOptions: Options = {
   unwindRetry: undefined,
   unwindDeadlineMillis: undefined,
   onStuck: undefined,
+  lifecycle: undefined,
   migrations: new Map()
 }
 

@@ -669,6 +669,114 @@ export const suite = (name: string, backend: Backend): void => {
       }))
   })
 
+  describe(`${name}: how executions begin and end, as events`, () => {
+    const Told = SagaEvents.lifecycle("Trip")
+    const telling = trip.pipe(Saga.publishLifecycle(Told))
+    const by = { actor: "ann", comment: "asked" }
+
+    /** What is kept, each with when it happened. */
+    const kept = ({ journal }: StoreService) =>
+      Effect.map(
+        journal.events.log({ from: [{ type: "Trip.lifecycle", after: 0 }], limit: 100 }),
+        ({ events }) =>
+          events.map(({ data, key }) => `${key} ${(JSON.parse(data) as { payload: { state: string } }).payload.state}`)
+      )
+
+    fault(
+      "each is kept once, with the fact that it tells of, wherever the process dies",
+      (store) =>
+        Effect.gen(function*() {
+          const world = new World()
+          const saga = telling.pipe(Saga.step("a", world.step()), Saga.step("b", world.step()))
+          const fails = telling.pipe(Saga.step("a", world.step()), Saga.check("b", world.fails()))
+          for (const [name, which, end] of [["s", saga, "Succeeded"], ["f", fails, "Compensated"]] as const) {
+            for (let dieAt = 1; dieAt <= 6; dieAt++) {
+              const executionId = `${name}${dieAt}`
+              yield* throughLives(executionId, store, which, { dieAt }, ({ engine }) =>
+                Effect.gen(function*() {
+                  yield* engine.start(which, undefined, { executionId })
+                  const { _tag } = yield* engine.outcome(which, executionId)
+                  const all = yield* facts(store, executionId)
+                  assert.strictEqual(_tag, end)
+                  assert.include(all.at(-1), `Saga${end}`)
+                }))
+              const told = (yield* kept(store)).filter((line) => line.startsWith(`${executionId} `))
+              assert.deepStrictEqual(told, [`${executionId} Started`, `${executionId} ${end}`])
+            }
+          }
+          yield* world.check
+        })
+    )
+
+    fault("one that another process has begun is told of when it runs", (store) =>
+      Effect.gen(function*() {
+        const world = new World()
+        const saga = telling.pipe(Saga.step("a", world.step()))
+        // Its saga is not registered here: nobody runs it.
+        const first = yield* boot(store, [])
+        yield* first.engine.start(saga, undefined, id)
+        assert.deepStrictEqual(yield* kept(store), [])
+        yield* first.close
+        yield* TestClock.adjust("2 hours")
+        const second = yield* boot(store, [saga])
+        yield* inTime("it ends", second.engine.await(saga, "e"))
+        assert.deepStrictEqual(yield* kept(store), ["e Started", "e Succeeded"])
+      }))
+
+    fault("one that is stuck, goes on, is stuck again, and is abandoned", (store) =>
+      Effect.gen(function*() {
+        const saga = telling.pipe(
+          Saga.pivot("a", { action: () => Effect.die("lost"), retry: Schedule.recurs(0) }),
+          Saga.onStuck(() => Effect.void)
+        )
+        const first = yield* boot(store, [saga])
+        yield* first.engine.start(saga, undefined, id)
+        const stuck = (times: number) =>
+          eventually(
+            `it is stuck for the time ${times}`,
+            Effect.map(facts(store, "e"), (all) => all.filter((fact) => fact.startsWith("SagaStuck")).length === times)
+          )
+        yield* stuck(1)
+        yield* first.engine.retry("e", by)
+        yield* stuck(2)
+        yield* first.engine.abandon("e", by)
+        assert.deepStrictEqual(yield* kept(store), ["e Started", "e Stuck", "e Stuck", "e Abandoned"])
+      }))
+
+    fault("one that is parked before it runs is told of as stuck", (store) =>
+      Effect.gen(function*() {
+        const world = new World()
+        const saga = telling.pipe(Saga.sleep("pause", "1 hour"), Saga.step("a", world.step()))
+        const first = yield* boot(store, [saga], { evictAfter: 0, keepEvents: "1 day" })
+        yield* first.engine.start(saga, undefined, id)
+        yield* state(store.journal, "e", "Waiting")
+        yield* first.close
+        const changed = telling.pipe(Saga.step("other", world.step()))
+        yield* boot(store, [changed], { keepEvents: "1 day" })
+        yield* TestClock.adjust("2 hours")
+        yield* state(store.journal, "e", "Stuck")
+        assert.deepStrictEqual(yield* kept(store), ["e Started", "e Stuck"])
+      }))
+
+    fault("a saga waits for another one", (store) =>
+      Effect.gen(function*() {
+        const world = new World()
+        const child = telling.pipe(Saga.step("a", world.step()))
+        const parent = Saga.make("Parent", { payload: Schema.String }).pipe(
+          Saga.awaitEvent("child", Told, {
+            correlate: ({ payload }) => payload,
+            where: ({ state }) => state !== "Started"
+          }),
+          Saga.output(Schema.String, ({ child }) => child.state)
+        )
+        const first = yield* boot(store, [child, parent], { evictAfter: 0 })
+        yield* first.engine.start(parent, "e", { executionId: "p" })
+        yield* state(store.journal, "p", "Waiting")
+        yield* first.engine.start(child, undefined, id)
+        assert.strictEqual(yield* inTime("it ends", first.engine.await(parent, "p")), "Succeeded")
+      }))
+  })
+
   describe(`${name}: subscriptions`, () => {
     const numbers = (
       store: StoreService,
@@ -762,6 +870,8 @@ export const suite = (name: string, backend: Backend): void => {
         const [one, two] = letters
         yield* first.engine.redeliver(one!.number)
         yield* eventually("it is tried again, in vain", Effect.sync(() => seen.length === 4))
+        const again = Effect.map(store.journal.events.redelivered("numbers", ["Paid"], 9), ({ length }) => length)
+        yield* eventually("it is a dead letter again", Effect.map(again, (count) => count === 0))
         broken = false
         for (const { number } of [one!, two!]) yield* first.engine.redeliver(number)
         yield* eventually("nothing is left", Effect.map(first.engine.deadLetters(), ({ length }) => length === 0))

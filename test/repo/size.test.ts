@@ -7,7 +7,7 @@ import { root } from "./sources.ts"
 /** By how many bytes a program grows, shaken, minified and compressed: by our own code, and with what that needs. */
 const limits = {
   inline: { own: 5_000, all: 5_300 },
-  core: { own: 21_000, all: 23_200 }
+  core: { own: 22_000, all: 24_300 }
 }
 
 /** What a program has of Effect before it has sagas: a service, a schema, retries, a time limit, logs. */

@@ -19,6 +19,7 @@ import type {
   Journal,
   JournalLocked,
   Lease,
+  PublishedEvent,
   StartRecord,
   UpdateRecord
 } from "../../Journal.ts"
@@ -47,6 +48,7 @@ import { Resident } from "./resident.ts"
 import { read } from "./returning.ts"
 import type { Cipher } from "./sealed.ts"
 import { sealedWith } from "./sealed.ts"
+import { toldParked } from "./told.ts"
 import { Watches } from "./watches.ts"
 
 /** How an engine behaves, times in milliseconds. */
@@ -390,7 +392,7 @@ export class Engine {
           this.#parked(executionId, registered, observers, problem, Cause.empty)
         }
         resume(Effect.undefined)
-      })
+      }, toldParked(registered, executionId))
     )
   }
 
@@ -417,15 +419,18 @@ export class Engine {
   #release(
     executionId: string,
     update: Pick<UpdateRecord, "state" | "dueAtMillis" | "clean" | "signals" | "problem">,
-    done: (fate: Fate) => void = () => {}
+    done: (fate: Fate) => void = () => {},
+    published: ReadonlyArray<PublishedEvent> = []
   ): void {
     const updatedAtMillis = this.live.currentTimeMillisUnsafe()
     this.committer.add({
       executionId,
       facts: [],
       update: { executionId, released: true, uncertain: null, updatedAtMillis, ...update },
+      published,
       settled: (fate) => {
         this.watches.wake(executionId)
+        if (published.length > 0) this.intake.poke()
         done(fate)
       }
     })
@@ -473,7 +478,7 @@ export class Engine {
     this.#release(executionId, update, (fate) => {
       if (fate._tag === "Written") this.#parked(executionId, registered, observers, problem, cause)
       else observers?.left()
-    })
+    }, toldParked(registered, executionId))
   }
 
   /** Asks executions to leave, gives what is in flight its time, then cuts it. */

@@ -78,6 +78,7 @@ export class JournalRecorder implements Recorder {
   readonly #observers: Telling | undefined
   readonly #onFate: (fate: Fate) => void
   readonly #onPublished: () => void
+  readonly #toldOf: (event: SagaEvent, sequence: number) => ReadonlyArray<PublishedEvent>
   /** Whether its end is recorded, committed or not: nothing comes after it. */
   ended = false
   #sequence: number
@@ -118,6 +119,8 @@ export class JournalRecorder implements Recorder {
     readonly onFate: (fate: Fate) => void
     /** Told when events are kept that it has published. */
     readonly onPublished: () => void
+    /** What others are told of a fact. */
+    readonly toldOf: (event: SagaEvent, sequence: number) => ReadonlyArray<PublishedEvent>
   }) {
     this.executionId = options.executionId
     this.#codec = options.codec
@@ -127,6 +130,7 @@ export class JournalRecorder implements Recorder {
     this.#observers = options.observers
     this.#onFate = options.onFate
     this.#onPublished = options.onPublished
+    this.#toldOf = options.toldOf
     this.#start = options.start
     this.#sequence = options.count
     this.#open = new Set(options.waiting)
@@ -161,7 +165,9 @@ export class JournalRecorder implements Recorder {
   record(event: SagaEvent): void {
     if (this.#residence.isGone) return
     const { executionId } = this
-    this.#facts.push({ executionId, sequence: this.#sequence++, tag: event._tag, data: this.#codec.encode(event) })
+    const sequence = this.#sequence++
+    this.#facts.push({ executionId, sequence, tag: event._tag, data: this.#codec.encode(event) })
+    this.tell(event, sequence)
     if (telling.has(event._tag)) this.ending.push(event)
     if (this.#observers !== undefined) this.#told.push(event)
     this.#flushSoon()
@@ -190,6 +196,11 @@ export class JournalRecorder implements Recorder {
         }
         return
     }
+  }
+
+  /** Publishes what others are told of a fact, with the next entry. */
+  tell(event: SagaEvent, sequence: number): void {
+    this.#published.push(...this.#toldOf(event, sequence))
   }
 
   /** The number of an event that is about to be offered to a wait. */

@@ -25,6 +25,7 @@ import { problemText } from "./journalRecorder.ts"
 import { commitOf } from "./places.ts"
 import { standing } from "./reading.ts"
 import { isUnreadable, readFacts } from "./returning.ts"
+import { toldOf } from "./told.ts"
 
 /** An execution as a decision finds it. */
 interface Standing {
@@ -263,7 +264,7 @@ const goOn = ({ known, row }: Standing, fact: SagaEvent): Decision => {
 
 const write = (
   { engine, executionId }: Request,
-  { sequence }: Standing,
+  { row, sequence }: Standing,
   { fact, problem = undefined, state, text = writeLoosely(fact) }: Decision
 ): Effect.Effect<Fate> =>
   Effect.callback<Fate>((resume) =>
@@ -281,6 +282,7 @@ const write = (
         updatedAtMillis: fact.atMillis,
         problem: problem ?? null
       },
+      published: toldOf(engine.registry.find(row), executionId, fact, sequence),
       settled: (fate) => resume(Effect.succeed(fate))
     })
   )

@@ -22,11 +22,12 @@ import type { Committer, Fate } from "./committer.ts"
 import { JournalRecorder } from "./journalRecorder.ts"
 import type { Letters } from "./letters.ts"
 import { Mailbox } from "./mailbox.ts"
-import { contextOf, watching } from "./observed.ts"
+import { contextOf, isUntouched, watching } from "./observed.ts"
 import type { Ending } from "./outcome.ts"
 import { endingOf } from "./outcome.ts"
 import type { Registered } from "./registry.ts"
 import type { Returning } from "./returning.ts"
+import { toldOf } from "./told.ts"
 
 /** A span in another fiber or process, as the first fact keeps it. */
 export type Trace = NonNullable<Extract<SagaEvent, { readonly _tag: "SagaStarted" }>["trace"]>
@@ -113,7 +114,8 @@ export class Resident {
       count,
       waiting: history?.openWaits() ?? [],
       onFate: (fate) => this.#judged(fate),
-      onPublished: entrance.published
+      onPublished: entrance.published,
+      toldOf: (event, sequence) => toldOf(registered, executionId, event, sequence, clock.currentTimeMillisUnsafe())
     })
     this.mailbox = new Mailbox({
       executionId,
@@ -145,6 +147,8 @@ export class Resident {
           this.recorder.record(trace === undefined ? fact : { ...fact, trace })
         }
         if (untold) { for (const fact of facts) this.observers?.record(fact) }
+        // Whoever has started it may have known nothing of the saga. To tell it again changes nothing.
+        if (facts[0] !== undefined && isUntouched(facts)) this.recorder.tell(facts[0], 0)
         if (migration !== undefined) this.recorder.record({ ...migration, atMillis: this.recorder.now() })
         this.signal(signals)
         const go = Effect.suspend(() =>
