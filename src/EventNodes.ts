@@ -42,11 +42,14 @@ interface Unlimited {
 /** What an event says, with its type, as `match` has the value of a case. */
 type Tagged<E> = E extends DomainEvent<infer T, infer P> ? { readonly _tag: T; readonly value: P["Type"] } : never
 
-/** The error of a wait before the commit point, if it is limited. */
-type TimedOutError<P extends Phase, O> = O extends Limited ? P extends "Committed" ? never : EventTimedOut : never
+/** Whether a wait has a limit, or may have one. */
+type MayEnd<O> = O extends { readonly timeout: infer T } ? [T] extends [undefined] ? false : true : false
 
-/** What stands for a limit that has passed behind the commit point, if there is one. */
-type TimedOutValue<P extends Phase, O, V> = O extends Limited ? P extends "Committed" ? V : never : never
+/** The error of a wait before the commit point. */
+type TimedOutError<P extends Phase, O> = MayEnd<O> extends true ? P extends "Committed" ? never : EventTimedOut : never
+
+/** What stands for a limit that has passed behind the commit point. */
+type TimedOutValue<P extends Phase, O, V> = MayEnd<O> extends true ? P extends "Committed" ? V : never : never
 
 /** What a node makes of the saga that it is added to. */
 type Added<P0, S, O0, A0, N extends string, A, E, R, P extends Phase> = Saga<

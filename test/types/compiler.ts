@@ -37,7 +37,10 @@ export const compile = async (files: Readonly<Record<string, string>>): Promise<
 
 const settings = {
   extends: join(root, "tsconfig.json"),
-  compilerOptions: { paths: { "effect-saga": [join(root, "src/index.ts")] }, types: [] },
+  compilerOptions: {
+    paths: { "effect-saga": [join(root, "src/index.ts")], "effect-saga/events": [join(root, "src/events/index.ts")] },
+    types: []
+  },
   include: ["**/*.ts"]
 }
 

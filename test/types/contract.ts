@@ -1,7 +1,9 @@
 /** What the types compute, node by node: results, errors, services. Compiled, never run. */
-import type { Context, Option } from "effect"
+import type { Context, Duration, Option } from "effect"
 import { Effect, Schedule, Schema, SchemaTransformation } from "effect"
 import { Saga } from "effect-saga"
+import type { EventBus } from "effect-saga/events"
+import { DomainEvent, SagaEvents } from "effect-saga/events"
 import type { Declined, MailDown, Order, Receipt } from "./order.ts"
 import { Mail, Payments, placeOrder, Shop, SoldOut } from "./order.ts"
 
@@ -283,6 +285,50 @@ export const dataFirst = Saga.withCompensation(reserve, (receipt) => {
   const it: Equal<typeof receipt, Receipt> = true
   return Effect.log(it)
 }, { whenUncertain: "stuck" })
+
+// ------------------------------------------------------------------------------------------- events
+
+const Paid = DomainEvent.make("Paid", { payload: Schema.Struct({ cents: Schema.Int }), key: () => "o" })
+const Refused = DomainEvent.make("Refused", { payload: Schema.String, key: () => "o" })
+declare const perhaps: Duration.Input | undefined
+const correlate = ({ payload }: { readonly payload: { readonly id: string } }) => payload.id
+const committed = start.pipe(Saga.pivot("go", { action: () => Effect.void }))
+
+const unlimitedWait = start.pipe(Saga.awaitEvent("paid", Paid, { correlate }))
+const limitedWait = start.pipe(Saga.awaitEvent("paid", Paid, { correlate, timeout: "1 minute" }))
+const perhapsLimited = start.pipe(Saga.awaitEvent("paid", Paid, { correlate, timeout: perhaps }))
+export const aWait: Equal<Result<typeof unlimitedWait>, { readonly paid: { readonly cents: number } }> = true
+export const aWaitWithoutLimit: Equal<Errors<typeof unlimitedWait>, never> = true
+export const aWaitWithLimit: Equal<Errors<typeof limitedWait>, Saga.EventTimedOut> = true
+export const aWaitThatMayHaveOne: Equal<Errors<typeof perhapsLimited>, Saga.EventTimedOut> = true
+export const aWaitNeedsABus: Equal<Services<typeof unlimitedWait>, EventBus> = true
+
+const limitedBehind = committed.pipe(Saga.awaitEvent("paid", Paid, { correlate, timeout: "1 minute" }))
+const perhapsBehind = committed.pipe(Saga.awaitEvent("paid", Paid, { correlate, timeout: perhaps }))
+const unlimitedBehind = committed.pipe(Saga.awaitEvent("paid", Paid, { correlate }))
+type PaidOrNot = { readonly go: void; readonly paid: { readonly cents: number } | undefined }
+export const behindTheCommitPoint: Equal<Result<typeof limitedBehind>, PaidOrNot> = true
+export const perhapsBehindTheCommitPoint: Equal<Result<typeof perhapsBehind>, PaidOrNot> = true
+export const unlimitedBehindIt: Equal<
+  Result<typeof unlimitedBehind>,
+  { readonly go: void; readonly paid: { readonly cents: number } }
+> = true
+export const behindItNothingFails: Equal<Errors<typeof limitedBehind>, never> = true
+
+const first = start.pipe(Saga.awaitFirst("first", [Paid, Refused], { correlate, timeout: perhaps }))
+type Either =
+  | { readonly _tag: "Paid"; readonly value: { readonly cents: number } }
+  | { readonly _tag: "Refused"; readonly value: string }
+export const theFirstOfSeveral: Equal<Result<typeof first>["first"], Either> = true
+const firstBehind = committed.pipe(Saga.awaitFirst("first", [Paid, Refused], { correlate, timeout: perhaps }))
+export const theFirstOrNone: Equal<Result<typeof firstBehind>["first"], Either | { readonly _tag: "TimedOut" }> = true
+
+const tells = start.pipe(
+  Saga.publish("told", Paid, () => ({ cents: 1 })),
+  Saga.publishLifecycle(SagaEvents.lifecycle("Start"), "Stuck")
+)
+export const publishing: Equal<Result<typeof tells>, {}> = true
+export const publishingNeedsABus: Equal<Services<typeof tells>, EventBus> = true
 
 declare const services: Context.Context<Shop | Payments | Mail>
 export const run: Promise<unknown> = Effect.runPromise(Effect.provideContext(placed, services))
