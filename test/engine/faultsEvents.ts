@@ -502,6 +502,37 @@ export const suite = (name: string, backend: Backend): void => {
       }))
 
     fault(
+      "what a wait throws behind the commit point names the wait, and a retry goes on there",
+      (store) =>
+        Effect.gen(function*() {
+          let broken = true
+          const throws = <A>(value: A): A => {
+            if (broken) throw new Error("bug")
+            return value
+          }
+          const committed = trip.pipe(Saga.pivot("go", { action: () => Effect.void }), Saga.onStuck(() => Effect.void))
+          const sagas = {
+            correlate: committed.pipe(Saga.awaitEvent("paid", Paid, { correlate: () => throws("o") })),
+            where: committed.pipe(Saga.awaitEvent("paid", Paid, { correlate, where: () => throws(true) })),
+            sleep: committed.pipe(Saga.sleep("paid", () => throws(0)))
+          }
+          for (const [executionId, saga] of Object.entries(sagas)) {
+            broken = true
+            const first = yield* boot(store, [saga])
+            yield* publish(first, 7, { id: executionId })
+            yield* first.engine.start(saga, undefined, { executionId })
+            yield* state(store.journal, executionId, "Stuck")
+            const { problem } = Option.getOrThrow(yield* store.journal.find(executionId))
+            assert.strictEqual(problem, "ForwardRecoveryFailed: paid")
+            broken = false
+            yield* first.engine.retry(executionId, { actor: "ann", comment: "mended" })
+            yield* inTime("it ends", first.engine.await(saga, executionId))
+            yield* first.close
+          }
+        })
+    )
+
+    fault(
       "F65 a time that could not be read again is refused, and so is a wait for no key",
       (store) =>
         Effect.gen(function*() {
