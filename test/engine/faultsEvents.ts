@@ -511,24 +511,24 @@ export const suite = (name: string, backend: Backend): void => {
             return value
           }
           const committed = trip.pipe(Saga.pivot("go", { action: () => Effect.void }), Saga.onStuck(() => Effect.void))
-          const sagas = {
-            correlate: committed.pipe(Saga.awaitEvent("paid", Paid, { correlate: () => throws("o") })),
-            where: committed.pipe(Saga.awaitEvent("paid", Paid, { correlate, where: () => throws(true) })),
-            sleep: committed.pipe(Saga.sleep("paid", () => throws(0)))
-          }
-          for (const [executionId, saga] of Object.entries(sagas)) {
-            broken = true
-            const first = yield* boot(store, [saga])
-            yield* publish(first, 7, { id: executionId })
-            yield* first.engine.start(saga, undefined, { executionId })
-            yield* state(store.journal, executionId, "Stuck")
-            const { problem } = Option.getOrThrow(yield* store.journal.find(executionId))
-            assert.strictEqual(problem, "ForwardRecoveryFailed: paid")
-            broken = false
-            yield* first.engine.retry(executionId, { actor: "ann", comment: "mended" })
-            yield* inTime("it ends", first.engine.await(saga, executionId))
-            yield* first.close
-          }
+          const goesOn = <S, O, A, E, R>(executionId: string, saga: Saga.Saga<void, S, O, A, E, R>) =>
+            Effect.gen(function*() {
+              broken = true
+              const first = yield* boot(store, [saga])
+              yield* publish(first, 7, { id: executionId })
+              yield* first.engine.start(saga, undefined, { executionId })
+              yield* state(store.journal, executionId, "Stuck")
+              const { problem } = Option.getOrThrow(yield* store.journal.find(executionId))
+              assert.strictEqual(problem, "ForwardRecoveryFailed: paid")
+              broken = false
+              yield* first.engine.retry(executionId, { actor: "ann", comment: "mended" })
+              yield* inTime("it ends", first.engine.await(saga, executionId))
+              yield* first.close
+            })
+          const where = () => throws(true)
+          yield* goesOn("a", committed.pipe(Saga.awaitEvent("paid", Paid, { correlate: () => throws("o") })))
+          yield* goesOn("b", committed.pipe(Saga.awaitEvent("paid", Paid, { correlate, where })))
+          yield* goesOn("c", committed.pipe(Saga.sleep("paid", () => throws(0))))
         })
     )
 
