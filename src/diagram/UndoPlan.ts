@@ -65,7 +65,7 @@ export interface UndoBranch {
  * `Unwinds`: everything in `undo` is compensated, and the saga has failed. `FallsBack`: the step is in the first way of
  * the `orElse` at `scope`; only `undo` is compensated, then the second way starts, and `otherwise` is what follows when
  * it was cut off or died instead of failing with an error. `GoesForward`: it is past the commit point; nothing is
- * compensated, and `left` is what a person has to finish when its retries end.
+ * compensated, and `left` is what a person has to finish when its retries end. A wait there does not fail when its time is over.
  *
  * `whenUncertain` says what becomes of the step itself when nobody knows whether it took place.
  *
@@ -79,6 +79,8 @@ export type UndoPlan =
     readonly path: StepPath
     readonly kind: "step" | "check" | "pivot" | "retriable" | "publish" | WaitKind
     readonly whenUncertain: "report" | "compensate" | "stuck" | undefined
+    /** How long an event is awaited there; undefined for ever, and where none is. */
+    readonly awaitedMillis: number | undefined
   }
   & (
     | { readonly _tag: "Unwinds"; readonly undo: ReadonlyArray<Undo> }
@@ -280,14 +282,14 @@ function* inNode(node: NodeDefinition, prefix: StepPath, around: Around): Genera
 const planOf = (node: Leaf, path: StepPath, { committed, inSaga, inScope, rest, saga, scope }: Around): UndoPlan => {
   const { kind } = node
   const whenUncertain = node.kind === "step" ? node.whenUncertain : node.kind === "pivot" ? "stuck" : undefined
-  const step = { saga, path, kind, whenUncertain } as const
+  const awaits = node.kind === "awaitEvent" || node.kind === "awaitFirst"
+  const awaitedMillis = awaits ? node.timeoutMillis : undefined
+  const step = { saga, path, kind, whenUncertain, awaitedMillis } as const
   if (committed || kind === "retriable") {
     return { ...step, _tag: "GoesForward", left: waits(kind) ? rest() : [path, ...rest()] }
   }
   // Only a typed error leads to a second way: that of a step, or of an awaited event that does not come in time.
-  const fails = node.kind === "awaitEvent" || node.kind === "awaitFirst"
-    ? node.timeoutMillis !== undefined
-    : node.kind !== "sleep" && node.kind !== "publish"
+  const fails = awaits ? awaitedMillis !== undefined : node.kind !== "sleep" && node.kind !== "publish"
   return scope === undefined || !fails
     ? { ...step, _tag: "Unwinds", undo: inSaga([]) }
     : { ...step, _tag: "FallsBack", scope, undo: inScope([]), otherwise: inSaga([]) }

@@ -85,7 +85,7 @@ const inOrder = (opening: string, undo: Undos): ReadonlyArray<ReadonlyArray<stri
 const paragraphsOf = (plan: UndoPlan, path: string, saga: string): ReadonlyArray<ReadonlyArray<string>> => {
   const isWait = waits(plan.kind)
   const fails = isWait
-    ? `If ${path} is cut${plan.kind === "sleep" ? "" : " or no event comes in time"}`
+    ? `If ${path} is cut${plan.awaitedMillis === undefined ? "" : " or no event comes in time"}`
     : `If ${path} fails`
   const dies = `If ${path} dies or is cut off, there is no second way`
   switch (plan._tag) {
@@ -105,10 +105,17 @@ const paragraphsOf = (plan: UndoPlan, path: string, saga: string): ReadonlyArray
       ]
     }
     case "GoesForward": {
-      const again = isWait || plan.kind === "publish" ? "" : ", it is tried again"
-      const nothing = `${fails}${again}. ${saga} is past its point of no return: nothing is compensated.`
-      const stuck = isWait || plan.kind === "publish" ? `${saga} is` : `When its retries have ended, ${saga} is`
-      return plan.left.length === 0 ? [sentence(nothing)] : [
+      const past = `${saga} is past its point of no return`
+      const retried = !isWait && plan.kind !== "publish"
+      const nothing = retried
+        ? `${fails}, it is tried again. ${past}: nothing is compensated.`
+        : `If ${path} ${isWait ? "is cut" : "fails"}, nothing is compensated: ${past}.`
+      const late = plan.awaitedMillis === undefined
+        ? []
+        : [sentence(`If no event comes in time, ${saga} goes on, and knows it.`)]
+      const stuck = retried ? `When its retries have ended, ${saga} is` : `${saga} is`
+      return plan.left.length === 0 ? [...late, sentence(nothing)] : [
+        ...late,
         sentence(nothing),
         sentence(`${stuck} stuck, and a person has to finish:`),
         plan.left.map((left) => `  -   ${visible(left)}`)

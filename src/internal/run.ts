@@ -336,8 +336,11 @@ function* leftOf(frame: Frame): Generator<StepPath> {
   }
   const group = frame.entries.find((entry) => entry._tag === "Group" && entry.node === node)
   if (group?._tag === "Group") yield* leftIn(group)
-  // A wait that others have yet to come to is nothing to do; one that something was thrown in is.
-  if (frame.halted && (node._tag === "Sleep" || node._tag === "Await")) yield frame.pathOf(node.name)
+  // A wait is nothing to do for a person, unless something was thrown there.
+  if (node._tag === "Sleep" || node._tag === "Await") {
+    const path = frame.pathOf(node.name)
+    if (frame.execution.unfinished?.some((failure) => failure.path === path) === true) yield path
+  }
   for (const rest of frame.nodes.slice(group === undefined ? frame.index : frame.index + 1)) yield* namesOf(frame, rest)
 }
 

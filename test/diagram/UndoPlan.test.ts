@@ -6,6 +6,7 @@ import type { SagaEvent } from "effect-saga"
 import { Saga } from "effect-saga"
 import type { Undo, UndoPlan } from "effect-saga/diagram"
 import { formatUndoPlan, undoPlan, undoPlans } from "effect-saga/diagram"
+import { DomainEvent } from "effect-saga/events"
 import { factsOf, taking } from "./runs.ts"
 import type { Act, Order } from "./sagas.ts"
 import { everything, gift, Refused, trip } from "./sagas.ts"
@@ -126,7 +127,19 @@ describe("undoPlan", () => {
 })
 
 describe("formatUndoPlan", () => {
-  for (const [name, saga] of Object.entries({ trip, everything })) {
+  const Paid = DomainEvent.make("Paid", { payload: Schema.Int, key: () => "o" })
+  const correlate = () => "o"
+  const waits = Saga.make("Waits", { payload: Schema.Void }).pipe(
+    Saga.step("a", { action: () => Effect.void, compensation: () => Effect.void }),
+    Saga.awaitEvent("unlimited", Paid, { correlate }),
+    Saga.awaitEvent("limited", Paid, { correlate, timeout: "1 hour" }),
+    Saga.publish("told", Paid, () => 1),
+    Saga.pivot("go", { action: () => Effect.void }),
+    Saga.awaitEvent("unlimited-behind", Paid, { correlate }),
+    Saga.awaitEvent("limited-behind", Paid, { correlate, timeout: "1 hour" }),
+    Saga.publish("told-behind", Paid, () => 1)
+  )
+  for (const [name, saga] of Object.entries({ trip, everything, waits })) {
     it(`${name}: reads as in the golden file`, async () => {
       const text = undoPlans(saga).map(formatUndoPlan).join(`\n\n${"-".repeat(80)}\n\n`)
       await expect(`${text}\n`).toMatchFileSnapshot(`golden/${name}-undo.txt`)
