@@ -61,6 +61,10 @@ export interface PublishOptions {
 export interface EventBusService {
   /**
    * Publishes an event. When it returns the event is kept, and each execution that awaits it, now or soon, receives it.
+   *
+   * It joins no transaction of the caller: what is published inside one stays published when that is rolled back. Publish behind
+   * the commit, or let a saga publish that was started in the transaction by `SqlSagaEngine.startIn`. Of an event with an `id`
+   * of yours it does no harm to publish it again after a crash in between.
    */
   readonly publish: <Type extends string, P extends Schema.Top>(
     event: DomainEvent<Type, P>,
