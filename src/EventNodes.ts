@@ -191,7 +191,8 @@ export const awaitFirst = <
  *
  * **When to use**
  *
- * Use to tell others what the saga has done. Put it behind the commit point if what is told must not be undone any more: an
+ * Use to tell others what the saga has done; what only an action knows it publishes itself, by `SagaEvents.publish`. Put it behind the
+ * commit point if what is told must not be undone any more: an
  * event cannot be taken back, and one that was published before a failure stays published.
  *
  * **Details**

@@ -10,6 +10,12 @@ import * as Schema from "effect/Schema"
 
 const At = { atMillis: Schema.Number }
 const AtPath = { ...At, path: Schema.String }
+/** The events that the attempt has published which succeeded, where it has. */
+const Published = {
+  published: Schema.optionalKey(
+    Schema.Array(Schema.Struct({ eventId: Schema.String, type: Schema.String, key: Schema.String }))
+  )
+}
 /** Who decided something, and why. */
 const By = { actor: Schema.String, comment: Schema.String }
 /** The same, where a program may have asked and no person. */
@@ -54,7 +60,8 @@ export const SagaEvent = Schema.Union([
     attempts: Schema.Number,
     result: Schema.Unknown,
     /** The execution in which it took place, for a result that a rerun has kept. */
-    keptFrom: Schema.optionalKey(Schema.String)
+    keptFrom: Schema.optionalKey(Schema.String),
+    ...Published
   }),
   Schema.TaggedStruct("StepAttemptFailed", {
     ...AtPath,
@@ -119,7 +126,7 @@ export const SagaEvent = Schema.Union([
   Schema.TaggedStruct("CancelRefused", { ...At, ...PerhapsBy }),
   Schema.TaggedStruct("UnwindStarted", { ...At, scope: Schema.String, cause: FailureCause, ...Failed }),
   Schema.TaggedStruct("CompensationStarted", AtPath),
-  Schema.TaggedStruct("CompensationSucceeded", { ...AtPath, attempts: Schema.Number }),
+  Schema.TaggedStruct("CompensationSucceeded", { ...AtPath, attempts: Schema.Number, ...Published }),
   Schema.TaggedStruct("CompensationAttemptFailed", {
     ...AtPath,
     attempt: Schema.Number,

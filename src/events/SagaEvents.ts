@@ -20,6 +20,8 @@ import { SagaEngine } from "../SagaEngine.ts"
 import { toTree } from "../SagaValue.ts"
 import { escape } from "../StepPath.ts"
 
+export { publish } from "../StepEvents.ts"
+
 /**
  * How an execution is made of an event.
  *

@@ -3,13 +3,17 @@
  * so far, kept per save-point. It runs nothing.
  */
 import * as Cause from "effect/Cause"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
+import type * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
+import type { Envelope } from "../DomainEvent.ts"
 import type { Failure, UncertainStep } from "../SagaError.ts"
 import type { By, SagaEvent } from "../SagaEvent.ts"
 import { isTyped } from "./cause.ts"
 import type { History } from "./history.ts"
+import type { Outgoing } from "./outbox.ts"
+import { send } from "./outbox.ts"
 import type { Residence } from "./residence.ts"
 import { StopSignal } from "./signal.ts"
 import type { AnyEffect, SagaTree } from "./tree.ts"
@@ -29,6 +33,10 @@ export interface Recorder {
   readonly admit:
     | ((path: string, schema: Schema.Top | undefined, value: unknown) => Exit.Exit<unknown>)
     | undefined
+  /** What is kept of an event, or in words why it cannot be. Undefined, as `publish`: nothing keeps any. */
+  readonly outgoing?: (schema: Schema.Top, envelope: Envelope) => Result.Result<string, string>
+  /** Keeps events with the fact that is recorded next. */
+  readonly publish?: (events: ReadonlyArray<Outgoing>) => void
   /** Runs an action or a compensation in the span that its facts have opened. */
   readonly inSpan:
     | (<A>(path: string, kind: "action" | "compensation", effect: AnyEffect<A>) => AnyEffect<A>)
@@ -127,6 +135,8 @@ export class Execution {
   limit: { readonly atMillis: number; readonly tree: SagaTree } | undefined
   /** The events that its waits have taken: none is taken twice. */
   readonly received: Set<string>
+  /** What was published in a fiber, and the bus has not been given. */
+  outgoing: Array<Outgoing> | undefined
   /** Retriables after their last try. */
   unfinished: Array<Failure> | undefined
   #undecided: Array<() => void> | undefined
@@ -173,6 +183,14 @@ export class Execution {
     const undecided = this.#undecided
     this.#undecided = undefined
     undecided?.forEach((ask) => ask())
+  }
+
+  /** Goes on when the bus has what was published. */
+  sent<A, E>(next: () => Effect.Effect<A, E>): Effect.Effect<A, E> {
+    const events = this.outgoing
+    if (events === undefined) return next()
+    this.outgoing = undefined
+    return Effect.flatMap(send(events), next)
   }
 
   get history(): History | undefined {

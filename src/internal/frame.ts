@@ -4,6 +4,11 @@
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type * as Schema from "effect/Schema"
+import type { AnyDomainEvent, DomainEvent } from "../DomainEvent.ts"
+import type { EventBusService } from "../EventBus.ts"
+import { envelopeOf, EventRefused } from "../EventBus.ts"
 import type { Failure, UncertainReason } from "../SagaError.ts"
 import type { CompensationContext, StepContext } from "../StepContext.ts"
 import type { StepPath } from "../StepPath.ts"
@@ -13,6 +18,8 @@ import { effectOf, wholeCause } from "./attempt.ts"
 import { reasonOf } from "./cause.ts"
 import type { Execution, SavePoint } from "./execution.ts"
 import type { PastStep } from "./history.ts"
+import type { Outgoing, Speaker } from "./outbox.ts"
+import { mentionOf, outbox } from "./outbox.ts"
 import type { AnyEffect, AnySchedule, Node, SagaTree, State, StepNode } from "./tree.ts"
 import type { UndoGroup, UndoLog } from "./unwind.ts"
 import type { Restore } from "./wait.ts"
@@ -55,15 +62,52 @@ export type Progress = (typeof Progress)[keyof typeof Progress]
 /** Nothing done yet. */
 const none: Array<Entry> = []
 
-class ActionContext implements StepContext {
+class ActionContext implements StepContext, Speaker {
   readonly attempt: number
   readonly #frame: Frame
   readonly #step: StepNode
+  #said: { count: number; readonly events: Array<Outgoing> } | undefined
 
   constructor(frame: Frame, step: StepNode, attempt: number) {
     this.#frame = frame
     this.#step = step
     this.attempt = attempt
+  }
+
+  [outbox](event: AnyDomainEvent, payload: unknown, bus: EventBusService): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const { attempt, idempotencyKey: causationId, path } = this
+      const frame = this.#frame
+      if (frame.speaker !== this && !this.speaks(frame, this.#step)) {
+        return Effect.die(new Error(`"${path}" published ${event.type} when its attempt ${attempt} was over`))
+      }
+      const said = this.#said ??= { count: 0, events: [] }
+      const id = `${causationId}#${++said.count}`
+      const made = envelopeOf(event as DomainEvent<string, Schema.Top>, payload, {
+        id,
+        correlationId: this.executionId,
+        causationId
+      })
+      return Effect.flatMap(Effect.orDie(made), (envelope) => {
+        const data = frame.execution.recorder?.outgoing?.(event.payload, envelope)
+        if (data !== undefined && Result.isFailure(data)) {
+          return Effect.die(new EventRefused({ type: event.type, issue: data.failure }))
+        }
+        frame.speaker = this
+        said.events.push({ event, envelope, data: data?.success, bus })
+        return Effect.void
+      })
+    })
+  }
+
+  /** Whether what it says may count still. */
+  protected speaks(frame: Frame, step: StepNode): boolean {
+    return frame.nodes[frame.index] === step
+  }
+
+  /** What it has said, if it is the attempt of this step that has succeeded. */
+  spoken(step: StepNode, attempts: number): ReadonlyArray<Outgoing> | undefined {
+    return this.#step === step && this.attempt === attempts ? this.#said?.events : undefined
   }
 
   get executionId(): string {
@@ -88,6 +132,10 @@ class UndoContext extends ActionContext implements CompensationContext {
   constructor(frame: Frame, step: StepNode, attempt: number) {
     super(frame, step, attempt)
     this.cause = frame.savePoint.current.cause ?? Cause.empty
+  }
+
+  protected override speaks(): boolean {
+    return true
   }
 
   get actionKey(): string {
@@ -118,6 +166,8 @@ export class Frame implements UndoLog {
   /** Nothing more is run here: forward recovery has ended, or a wait was cut. */
   halted = false
   unwound = false
+  /** The last attempt that has published something. */
+  speaker: ActionContext | undefined
 
   constructor(
     execution: Execution,
@@ -221,11 +271,26 @@ export class Frame implements UndoLog {
     this.progress = Progress.Idle
     this.state[step.name] = result
     if (step.compensation !== undefined) this.keep(step)
+    if (recorded) return
+    const told = this.speaker === undefined ? undefined : this.#tell(step, attempts)
     const recorder = this.execution.recorder
-    if (recorder !== undefined && !recorded) {
-      const path = this.pathOf(step.name)
-      recorder.record({ _tag: "StepSucceeded", atMillis: recorder.now(), path, attempts, result })
-    }
+    if (recorder === undefined) return
+    const path = this.pathOf(step.name)
+    recorder.record({ _tag: "StepSucceeded", atMillis: recorder.now(), path, attempts, result, ...told })
+  }
+
+  /** Hands on what the attempt that has succeeded published, and says what its fact tells of that. */
+  #tell(
+    step: StepNode,
+    attempts: number
+  ): { readonly published?: ReadonlyArray<ReturnType<typeof mentionOf>> } | undefined {
+    const events = this.speaker?.spoken(step, attempts)
+    this.speaker = undefined
+    if (events === undefined) return undefined
+    const { execution } = this
+    if (execution.recorder?.publish !== undefined) execution.recorder.publish(events)
+    else (execution.outgoing ??= []).push(...events)
+    return { published: events.map(mentionOf) }
   }
 
   /** Most branches of a long `forEach` do one thing: no room is made for a second before it is there. */
@@ -354,9 +419,11 @@ export class Frame implements UndoLog {
   }
 
   compensated(index: number, attempts: number): void {
+    const told = this.speaker === undefined ? undefined : this.#tell(this.#stepAt(index), attempts)
     const recorder = this.execution.recorder
     if (recorder === undefined) return
-    recorder.record({ _tag: "CompensationSucceeded", atMillis: recorder.now(), path: this.pathAt(index), attempts })
+    const path = this.pathAt(index)
+    recorder.record({ _tag: "CompensationSucceeded", atMillis: recorder.now(), path, attempts, ...told })
   }
 
   attemptFailed(

@@ -124,6 +124,10 @@ export class Sequence extends Frame {
   }
 
   visit(node: Node): AnyEffect {
+    return this.execution.outgoing === undefined ? this.#visit(node) : this.execution.sent(() => this.#visit(node))
+  }
+
+  #visit(node: Node): AnyEffect {
     switch (node._tag) {
       case "Step":
         return this.execution.residence !== undefined

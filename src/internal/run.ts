@@ -77,8 +77,8 @@ const telling = <A, E>(endings: Endings<A, E>): Endings<A, E> => ({
 export const advance = <A, E>(execution: Execution, endings: Endings<A, E>): Effect.Effect<A, E> => {
   const frame = open(execution)
   return Effect.matchCauseEffect(spine(frame), {
-    onFailure: (cause) => failed(frame, cause, endings),
-    onSuccess: () => ended(frame, endings)
+    onFailure: (cause) => execution.sent(() => failed(frame, cause, endings)),
+    onSuccess: () => execution.sent(() => ended(frame, endings))
   })
 }
 
@@ -233,7 +233,8 @@ const failed = <A, E>(frame: Sequence, cause: Cause.Cause<unknown>, endings: End
   if (execution.history?.unwinds.has("") !== true) {
     recorder?.record({ _tag: "UnwindStarted", atMillis: recorder.now(), scope: "", cause: first, ...failedAt(root) })
   }
-  return Effect.flatMap(backward(frame), () => {
+  const undone = Effect.flatMap(backward(frame), () => execution.sent(() => Effect.void))
+  return Effect.flatMap(undone, () => {
     if (execution.leaving) return left(execution, endings)
     const failures = root.failures
     if (failures !== undefined) return stuck(frame, failures, "CompensationFailed", endings)

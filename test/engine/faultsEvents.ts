@@ -1,6 +1,19 @@
 /** Faults 59 to 66 and 68: events that come twice, early, late, to nobody, while nobody runs. Every store runs all of it. */
 import { assert, describe } from "@effect/vitest"
-import { Cause, Clock, Context, Effect, Exit, Fiber, Layer, Option, Schedule, Schema, type Scope } from "effect"
+import {
+  Cause,
+  Clock,
+  Context,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Option,
+  Redacted,
+  Schedule,
+  Schema,
+  type Scope
+} from "effect"
 import { Saga } from "effect-saga"
 import { DomainEvent, EventBus, type PublishOptions, SagaEvents } from "effect-saga/events"
 import { SagaEngine } from "effect-saga/SagaEngine"
@@ -684,6 +697,78 @@ export const suite = (name: string, backend: Backend): void => {
         const { events } = yield* store.journal.events.log({ from: [{ type: "Shipped", after: 0 }], limit: 10 })
         assert.deepStrictEqual(events, [])
       }))
+
+    fault(
+      "F67 what a step publishes is there if and only if its attempt succeeded, wherever the process dies",
+      (store) =>
+        Effect.gen(function*() {
+          const world = new World()
+          const { action, ...step } = world.step()
+          const say = (context: Saga.StepContext, words: string) =>
+            SagaEvents.publish(context, Shipped, `${context.executionId} ${words}`)
+          const saga = trip.pipe(
+            Saga.step("a", {
+              ...step,
+              retry: Schedule.recurs(1),
+              action: (state, context) =>
+                Effect.gen(function*() {
+                  yield* say(context, `a${context.attempt}`)
+                  if (context.attempt === 1) return yield* Effect.fail("not yet")
+                  yield* say(context, "a again")
+                  return yield* action(state, context)
+                }),
+              compensation: (given, state, context) =>
+                Effect.andThen(say(context, "undone"), step.compensation(given, state, context))
+            }),
+            Saga.check("b", world.fails())
+          )
+          const published = Effect.map(
+            store.journal.events.log({ from: [{ type: "Shipped", after: 0 }], limit: 100 }),
+            ({ events }) => events.map(({ id, key }) => [id, key] as const)
+          )
+          for (let dieAt = 1; dieAt <= 8; dieAt++) {
+            const executionId = `e${dieAt}`
+            yield* throughLives(executionId, store, saga, { dieAt }, ({ engine }) =>
+              Effect.gen(function*() {
+                yield* engine.start(saga, undefined, { executionId })
+                yield* engine.outcome(saga, executionId)
+              }))
+            const its = (yield* published).filter(([id]) => id.startsWith(`${executionId}/`))
+            assert.deepStrictEqual(its, [
+              [`${executionId}/a#1`, `${executionId} a2`],
+              [`${executionId}/a#2`, `${executionId} a again`],
+              [`${executionId}/a/compensation#1`, `${executionId} undone`]
+            ])
+          }
+          yield* world.check
+        })
+    )
+
+    fault(
+      "what a step publishes wakes who awaits it, and secrets need a cipher there too",
+      (store) =>
+        Effect.gen(function*() {
+          const world = new World()
+          const Secret = DomainEvent.make("Secret", { payload: Schema.Redacted(Schema.String), key: () => "o" })
+          const sends = Saga.make("Sends", { payload: Schema.String }).pipe(
+            Saga.check("a", { action: ({ payload }, context) => SagaEvents.publish(context, Shipped, payload) })
+          )
+          const tell = Saga.make("Tell", { payload: Schema.String }).pipe(
+            Saga.awaitEvent("shipped", Shipped, { correlate: ({ payload }) => payload })
+          )
+          const secret = trip.pipe(
+            Saga.check("a", { action: (_, context) => SagaEvents.publish(context, Secret, Redacted.make("x")) })
+          )
+          const first = yield* boot(store, [sends, tell, secret], { evictAfter: 0 })
+          yield* first.engine.start(tell, "o", id)
+          yield* state(store.journal, "e", "Waiting")
+          yield* first.engine.execute(sends, "o")
+          assert.deepStrictEqual(yield* inTime("it ends", first.engine.await(tell, "e")), { shipped: "o" })
+          const exit = yield* Effect.exit(first.engine.execute(secret, undefined))
+          assert.include(Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "", "a journal without a cipher")
+          yield* world.check
+        })
+    )
 
     fault("one saga awaits what another publishes", (store) =>
       Effect.gen(function*() {

@@ -156,8 +156,11 @@ export const boot = (
       const Live = Layer.provide(SagaEngine.layerWith(options), Layer.succeed(SagaJournal, its))
       const context = yield* Layer.buildWithScope(Layer.orDie(Live), scope)
       const engine = Context.get(context, SagaEngine)
-      for (const saga of sagas) yield* Scope.provide(engine.register(saga), scope)
-      return { engine, bus: Context.get(context, EventBus) }
+      const bus = Context.get(context, EventBus)
+      for (const saga of sagas) {
+        yield* Effect.provideService(Scope.provide(engine.register(saga), scope), EventBus, bus)
+      }
+      return { engine, bus }
     })
     const { bus, engine } = yield* Effect.provideService(start, CurrentProcess, process)
     return {

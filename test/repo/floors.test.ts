@@ -38,6 +38,7 @@ const floors: Record<string, number> = {
   "internal/wait": 22,
   "internal/attempt": 23,
   "internal/unwind": 24,
+  "internal/outbox": 24,
   "internal/execution": 25,
   "internal/recorder": 26,
   "internal/frame": 27,
@@ -58,6 +59,7 @@ const floors: Record<string, number> = {
   EventNodes: 33,
   SagaBranch: 33,
   SagaInline: 34,
+  StepEvents: 34,
   SagaRun: 35,
   // The engine, and its journal in memory
   "internal/engine/advice": 36,

@@ -1,6 +1,6 @@
 /** What the types compute, node by node: results, errors, services. Compiled, never run. */
-import type { Context, Duration, Option } from "effect"
-import { Effect, Schedule, Schema, SchemaTransformation } from "effect"
+import type { Context, Duration } from "effect"
+import { Effect, Option, Schedule, Schema, SchemaTransformation } from "effect"
 import { Saga } from "effect-saga"
 import type { EventBus } from "effect-saga/events"
 import { DomainEvent, SagaEvents } from "effect-saga/events"
@@ -285,6 +285,14 @@ export const dataFirst = Saga.withCompensation(reserve, (receipt) => {
   const it: Equal<typeof receipt, Receipt> = true
   return Effect.log(it)
 }, { whenUncertain: "stuck" })
+
+const asks = start.pipe(Saga.step("asked", {
+  success: Schema.String,
+  action: (_, { path }) => Effect.succeed(path),
+  verify: (_, { idempotencyKey }) => Effect.as(Mail.use(() => Effect.void), Option.some(idempotencyKey)),
+  ...undoable
+}))
+export const servicesOfAQuestion: Equal<Services<typeof asks>, Mail> = true
 
 // ------------------------------------------------------------------------------------------- events
 

@@ -18,6 +18,7 @@ import type { SagaDefinition } from "../../SagaValue.ts"
 import type { StepPath } from "../../StepPath.ts"
 import type { Letter } from "../mail.ts"
 import type { Schemas } from "./schemas.ts"
+import { secretIn } from "./secrets.ts"
 
 /** The longest text of one value, in characters of JSON. */
 export const maxLength = 1_048_576
@@ -392,6 +393,12 @@ export class Codec {
       key,
       payload
     }))
+  }
+
+  /** What is kept of an event that a step publishes, or in words why it cannot be. */
+  outgoing(schema: Schema.Top, envelope: Envelope): Result.Result<string, string> {
+    const secret = secretIn(schema, this.#sealed)
+    return secret === undefined ? eventText(schema, envelope) : Result.fail(`it holds ${secret}`)
   }
 
   /** An event that an execution publishes, as it is kept. */

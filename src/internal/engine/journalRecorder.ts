@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
+import type { Envelope } from "../../DomainEvent.ts"
 import { NotRecordable } from "../../ExecutionError.ts"
 import type {
   EndedWait,
@@ -19,6 +20,7 @@ import type {
 } from "../../Journal.ts"
 import type { SagaEvent } from "../../SagaEvent.ts"
 import type { Recorder } from "../execution.ts"
+import type { Outgoing } from "../outbox.ts"
 import type { Telling } from "../recorder.ts"
 import type { Residence } from "../residence.ts"
 import type { Codec } from "./codec.ts"
@@ -160,6 +162,18 @@ export class JournalRecorder implements Recorder {
       ;(this.#warnings ??= []).push(`What "${path}" gave takes ${text.length} characters of JSON in the journal`)
     }
     return Exit.succeed(counts)
+  }
+
+  readonly outgoing = (schema: Schema.Top, envelope: Envelope): Result.Result<string, string> =>
+    this.#codec.outgoing(schema, envelope)
+
+  readonly publish = (events: ReadonlyArray<Outgoing>): void => {
+    if (this.#residence.isGone) return
+    const { executionId } = this
+    const keptAtMillis = this.#clock.currentTimeMillisUnsafe()
+    for (const { data = "", envelope: { id, key, type } } of events) {
+      this.#published.push({ executionId, id, type, key, data, keptAtMillis })
+    }
   }
 
   record(event: SagaEvent): void {
