@@ -84,7 +84,8 @@ export interface UncertainOptions<S, AS extends Schema.Top, VR> {
   readonly delivery?: "at-least-once" | "at-most-once"
   /**
    * Asks the participant whether an action of unknown outcome took place: `Some` of its result, or `None`. Bounded by
-   * `timeout`, or by 30 seconds. If it fails, the outcome stays unknown.
+   * `timeout`, or by 30 seconds. If it fails, the outcome stays unknown. `None` says that it will not take place either: let the
+   * participant bar the key then, since a process that was taken for dead may still be on its way there.
    */
   readonly verify?: (state: S, context: StepContext) => Effect.Effect<Option.Option<AS["Type"]>, unknown, VR>
 }

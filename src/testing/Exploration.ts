@@ -76,7 +76,7 @@ export interface Report {
   readonly ended: Readonly<Record<Explored["status"], number>>
   /** Actions that never end if they never answer: nothing cuts them but the death of the process. Give them a `timeout`. */
   readonly unbounded: ReadonlyArray<string>
-  /** Places that the options call unreachable. */
+  /** Places that the options call unreachable, and the compensation of the last step, if nothing behind it can fail. */
   readonly unreachable: ReadonlyArray<string>
   /** The same for a person. */
   readonly text: string

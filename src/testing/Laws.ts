@@ -13,6 +13,8 @@ import * as Fiber from "effect/Fiber"
 import * as Formatter from "effect/Formatter"
 import * as Latch from "effect/Latch"
 import type * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import { PayloadInvalid } from "../SagaError.ts"
 import { intercept } from "../SagaIntercept.ts"
 import type { Call } from "../SagaIntercept.ts"
 import { outcome } from "../SagaRun.ts"
@@ -163,7 +165,8 @@ export class LawsUnchecked extends Data.TaggedError("LawsUnchecked")<{
  *
  * Runs must be repeatable: state of the fakes belongs in the layer, time in Effect's clock, chance in `Random`. What breaks
  * several laws is told of the first one. What a participant does after it has answered is not seen here; `explore` with a
- * `Ledger` sees it. A layer that cannot be built is a defect, and so is a `replay` that is none.
+ * `Ledger` sees it. A layer that cannot be built is a defect, and so are a `replay` that is none and a payload that the saga
+ * refuses.
  *
  * **Example** (A charge that is booked as often as it is asked for)
  *
@@ -199,6 +202,11 @@ export const laws = <P, S, O, A, E, R, M, R2 = never>(
     const { payloads = [], replay, runs = 20, seed = 1, unreachable = [] } = options
     if (!(Number.isInteger(runs) && runs > 0)) {
       throw new RangeError(`The option "runs" of laws is ${runs}: give a whole number of 1 or more`)
+    }
+    if (replay !== undefined && Result.isFailure(Result.try(() => JSON.parse(replay)))) {
+      throw new RangeError(
+        `The option "replay" of laws is ${JSON.stringify(replay)}: give the \`replay\` of a \`LawBroken\``
+      )
     }
     // The services are those that the layer builds: the types have checked that.
     const bench = new Bench(
@@ -309,7 +317,11 @@ class Bench {
     return Effect.gen({ self: this }, function*() {
       const paths = new Set<StepPath>()
       const note = ({ context }: Call) => paths.add(context.path)
-      yield* this.#run(payload, (call) => Effect.andThen(Effect.sync(() => note(call)), call.run))
+      const exit = yield* this.#run(payload, (call) => Effect.andThen(Effect.sync(() => note(call)), call.run))
+      const refused = exit?._tag === "Failure"
+        ? exit.cause.reasons.filter(Cause.isDieReason).find(({ defect }) => defect instanceof PayloadInvalid)
+        : undefined
+      if (refused !== undefined) return yield* Effect.die(refused.defect)
       for (const path of paths) {
         const pattern = this.#placeOf(path)?.pattern
         for (const law of lawNames) {

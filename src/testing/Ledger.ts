@@ -11,6 +11,7 @@ import * as Layer from "effect/Layer"
 import type { AnySaga } from "../SagaValue.ts"
 import { definition } from "../SagaValue.ts"
 import type { StepPath } from "../StepPath.ts"
+import { CurrentStep } from "./internal/current.ts"
 import { orderIn } from "./internal/order.ts"
 
 /**
@@ -122,7 +123,8 @@ export interface Entry {
 export interface LedgerService {
   /**
    * Takes effect, once for each key. `true`: now or before under this key, and it stands. `false`: it was undone under this
-   * key, so that it is refused. `step` is the path of the step, or what else you call it.
+   * key, so that it is refused. `step` is the path of the step, or what else you call it: `SagaTest.explore` tells a ledger at
+   * which step it is called, so that one name may stand for several steps there. Elsewhere give each step its own.
    */
   readonly apply: (key: string, step: StepPath, value?: unknown) => Effect.Effect<boolean>
   /** Undoes what took effect under the key of an action. Again: nothing more happens. */
@@ -150,10 +152,15 @@ export interface LedgerService {
   readonly settled: (options?: { readonly uncertain?: ReadonlyArray<StepPath> }) => Effect.Effect<void, LedgerViolation>
 }
 
+/** What took effect, and at which step that was: it may be called what it likes. */
+interface Booked extends Entry {
+  readonly path: StepPath
+}
+
 class Books {
   readonly violations: Array<LedgerViolation> = []
-  readonly #standing = new Map<string, Entry>()
-  readonly #steps = new Map<string, StepPath>()
+  readonly #standing = new Map<string, Booked>()
+  readonly #steps = new Map<string, Pick<Booked, "step" | "path">>()
   readonly #undone = new Set<string>()
   readonly #comesAfter: (other: StepPath, step: StepPath) => boolean
 
@@ -162,27 +169,34 @@ class Books {
   }
 
   get standing(): ReadonlyArray<Entry> {
+    return this.#entries.map(({ key, step, value }) => ({ step, key, value }))
+  }
+
+  get #entries(): ReadonlyArray<Booked> {
     return Array.from(this.#standing.values())
   }
 
-  apply(key: string, step: StepPath, value: unknown): boolean {
-    this.#know(key, step)
+  apply(key: string, step: StepPath, path: StepPath, value: unknown): boolean {
+    this.#know(key, step, path)
     if (this.#undone.has(key)) return false
     if (this.#standing.has(key)) return true
-    const first = this.standing.find((entry) => entry.step === step)
+    const first = this.#entries.find((entry) => entry.path === path && entry.step === step)
     if (first !== undefined) this.violations.push(new AppliedTwice({ step, key, firstKey: first.key }))
-    this.#standing.set(key, { step, key, value })
+    this.#standing.set(key, { step, path, key, value })
     return true
   }
 
-  undo(key: string, step: StepPath, isSure: boolean): void {
-    this.#know(key, step)
+  undo(key: string, step: StepPath, path: StepPath, isSure: boolean): void {
+    this.#know(key, step, path)
     const entry = this.#standing.get(key)
     if (entry === undefined) {
       if (isSure && !this.#undone.has(key)) this.violations.push(new UndoneWhenAbsent({ step, key }))
     } else {
-      const later = this.standing.find((other) => other !== entry && this.#comesAfter(other.step, step))
-      if (later !== undefined) this.violations.push(new UndoneOutOfOrder({ step, key, standing: later.step }))
+      const later = this.#entries.find((other) => other !== entry && this.#comesAfter(other.path, path))
+      if (later !== undefined) {
+        this.violations.push(new UndoneOutOfOrder({ step, key, standing: later.step }))
+        this.#standsAt.set(this.violations.at(-1)!, later.path)
+      }
       this.#standing.delete(key)
     }
     this.#undone.add(key)
@@ -191,19 +205,25 @@ class Books {
   /** The first violation that is one although these are reported. */
   violation(reported: ReadonlyArray<StepPath>): LedgerViolation | undefined {
     return this.violations.find((violation) =>
-      violation._tag !== "UndoneOutOfOrder" || !reported.includes(violation.standing)
+      violation._tag !== "UndoneOutOfOrder" || !reported.includes(this.#standsAt.get(violation) ?? violation.standing)
     )
   }
+  readonly #standsAt = new Map<LedgerViolation, StepPath>()
 
   leftOver(uncertain: ReadonlyArray<StepPath>): LedgerViolation | undefined {
-    const entry = this.standing.find(({ step }) => !uncertain.includes(step))
-    return entry === undefined ? undefined : new LeftOver(entry)
+    const entry = this.#entries.find(({ path, step }) => !uncertain.includes(path) && !uncertain.includes(step))
+    if (entry === undefined) return undefined
+    const { key, step, value } = entry
+    return new LeftOver({ step, key, value })
   }
 
-  #know(key: string, step: StepPath): void {
-    const firstStep = this.#steps.get(key) ?? step
-    if (firstStep !== step) this.violations.push(new KeyShared({ step, key, firstStep }))
-    this.#steps.set(key, firstStep)
+  #know(key: string, step: StepPath, path: StepPath): void {
+    const first = this.#steps.get(key) ?? { step, path }
+    if (first.step !== step || first.path !== path) {
+      const [own, other] = first.step === step ? [path, first.path] : [step, first.step]
+      this.violations.push(new KeyShared({ step: own, key, firstStep: other }))
+    }
+    this.#steps.set(key, first)
   }
 }
 
@@ -218,10 +238,12 @@ const serviceOf = (books: Books): LedgerService => {
       const violation = books.violation(reported)
       return violation === undefined ? Effect.void : Effect.fail(violation)
     })
+  /** Where nobody says at which step this is, it is what it is called. */
+  const at = <A>(step: StepPath, use: (path: StepPath) => A) => Effect.map(CurrentStep, (path = step) => use(path))
   return {
-    apply: (key, step, value) => Effect.sync(() => books.apply(key, step, value)),
-    undo: (key, step) => Effect.sync(() => books.undo(key, step, true)),
-    cancel: (key, step) => Effect.sync(() => books.undo(key, step, false)),
+    apply: (key, step, value) => at(step, (path) => books.apply(key, step, path, value)),
+    undo: (key, step) => at(step, (path) => books.undo(key, step, path, true)),
+    cancel: (key, step) => at(step, (path) => books.undo(key, step, path, false)),
     standing: Effect.sync(() => books.standing),
     violations: Effect.sync(() => [...books.violations]),
     check: checkFor({ reported: [] }),

@@ -164,6 +164,7 @@ const floors: Record<string, number> = {
   "testing/Fault": 60,
   "testing/Trace": 60,
   "testing/internal/asking": 60,
+  "testing/internal/current": 60,
   "testing/internal/bus": 62,
   "testing/internal/engine/scenes": 60,
   "testing/internal/expect": 60,

@@ -12,6 +12,7 @@ import { intercept } from "../../SagaIntercept.ts"
 import type { Phase, Saga } from "../../SagaValue.ts"
 import type { StepPath } from "../../StepPath.ts"
 import type { CallFault, CrashFault, Deed, EventFault, Fault } from "../Fault.ts"
+import { CurrentStep } from "./current.ts"
 import type { Sample } from "./samples.ts"
 import type { World } from "./world.ts"
 
@@ -174,7 +175,8 @@ export class Harness {
     return Effect.flatMap(CurrentProcess, (process) => {
       if (process.dead) return Effect.never
       const { kind } = call
-      const done = kind === "verify" ? call.run : this.#called(kind, call, process)
+      const called = kind === "verify" ? call.run : this.#called(kind, call, process)
+      const done = Effect.provideService(called, CurrentStep, call.context.path)
       return Effect.flatMap(done, (result) => process.dead ? Effect.never : Effect.succeed(result))
     })
   }

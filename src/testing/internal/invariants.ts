@@ -15,6 +15,7 @@ import { fold } from "../../SagaState.ts"
 import type { StepPath } from "../../StepPath.ts"
 import type { SeenCall } from "./harness.ts"
 import type { orderIn } from "./order.ts"
+import { nameOf } from "./places.ts"
 import type { Ran } from "./runs.ts"
 import { lostStart } from "./runs.ts"
 
@@ -103,11 +104,15 @@ const forgotten = ({ calls, ran }: Judged, scopes?: ReadonlyArray<StepPath>): st
 const invariants: Readonly<Record<string, Check>> = {
   "I8 the journal is a legal path": ({ mismatch }) => mismatch?.message,
 
-  "I1 every start ends, or is parked for a person": ({ ran }) => {
+  "I1 every start ends, or is parked for a person": ({ calls, ran }) => {
     if (ran.disagreement === lostStart) return ran.disagreement
     const last = ran.facts.at(-1)
     if (ran.exit === undefined) {
-      return `nothing moves any more, and it has not ended; the last fact is ${last?._tag}. A fake that waits for the machine, as for a file, a socket or a timer of Node, is not waited for: let it answer in Effect's time`
+      const open = calls.flatMap(({ endedAt, kind, path }) => endedAt === undefined ? [nameOf({ kind, path })] : [])
+      const where = open.length === 0 ? "" : `, in ${Array.from(new Set(open)).join(", ")}`
+      return ran.givenUp === undefined
+        ? `nothing moves any more, and it has not ended; the last fact is ${last?._tag}${where}. A fake that waits for the machine, as for a file, a socket or a timer of Node, is not waited for: let it answer in Effect's time`
+        : `it has not ended${where}: ${ran.givenUp}. The last fact is ${last?._tag}`
     }
     return last !== undefined && (finals.has(last._tag) || last._tag === "SagaStuck")
       ? undefined

@@ -102,7 +102,7 @@ export class Lab {
       }
       const broken = brokenBy(judged)
       if (broken !== undefined) return { ...judged, harness, broken, cause: undefined }
-      const said = yield* world.aside(this.#own(judged, harness, context, payload))
+      const said = yield* this.#own(judged, harness, context, payload, world)
       return { ...judged, harness, ...said }
     })
   }
@@ -112,7 +112,8 @@ export class Lab {
     judged: Judged,
     { injected }: Harness,
     context: Context.Context<never>,
-    payload: unknown
+    payload: unknown,
+    world: World
   ): Effect.Effect<Pick<Verdict, "broken" | "cause">> {
     const state = judged.state!
     const run: Explored = {
@@ -135,8 +136,12 @@ export class Lab {
     ]
     return Effect.gen(function*() {
       for (const [name, check] of checks) {
-        const exit = yield* Effect.exit(check)
-        if (Exit.isSuccess(exit)) continue
+        const exit = yield* Effect.exit(world.aside(check, name))
+        // Who answers whether it holds has said that it does not.
+        if (Exit.isSuccess(exit)) {
+          if (exit.value !== false) continue
+          return { broken: { invariant: name, problem: "it gave `false`" }, cause: undefined }
+        }
         const [error] = Cause.prettyErrors(exit.cause)
         return { broken: { invariant: name, problem: error?.message ?? "it was interrupted" }, cause: exit.cause }
       }

@@ -30,6 +30,8 @@ export interface Ran {
   readonly facts: ReadonlyArray<SagaEvent>
   /** What the caller got; `undefined`: it waits for ever. */
   readonly exit: Exit.Exit<Outcome<unknown, unknown>, unknown> | undefined
+  /** Why nobody waited any longer, in words; undefined: nothing moves any more. */
+  readonly givenUp?: string | undefined
   /** What is wrong with the answers that others got, in words. */
   readonly disagreement: string | undefined
 }
@@ -75,7 +77,7 @@ export const inFiber = (
         return givesUp
       }
     })
-    return { facts: harness.told, exit, disagreement: undefined }
+    return { facts: harness.told, exit, disagreement: undefined, givenUp: world.givenUp }
   })
 
 // ------------------------------------------------------------------------------------------- on an engine
@@ -149,11 +151,13 @@ export const onEngine = (
         process.dead = true
       }
       harness.hanging.clear()
-      yield* world.aside(Scope.close(held, Exit.void))
+      if (world.givenUp === undefined) yield* world.aside(Scope.close(held, Exit.void), "Letting go of the journal")
       if (goesOn) continue
       // One that was taken for dead has gone on until here.
       for (const each of processes) each.dead = true
-      if (exit === undefined) return { facts: harness.told, exit, disagreement: undefined }
+      if (exit === undefined) {
+        return { facts: harness.told, exit, disagreement: undefined, givenUp: world.givenUp }
+      }
       return Exit.isSuccess(exit)
         ? exit.value
         : { facts: harness.told, exit: Exit.failCause(exit.cause), disagreement: undefined }

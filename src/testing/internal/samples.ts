@@ -1,7 +1,7 @@
 /** One error of each kind that a step declares, made from the schema of its errors. It knows no step and no saga. */
 import * as Arbitrary from "effect/Arbitrary"
 import * as Effect from "effect/Effect"
-import type * as Schema from "effect/Schema"
+import * as Schema from "effect/Schema"
 
 /** An error with the name by which a schedule calls it. */
 export interface Sample {
@@ -10,12 +10,22 @@ export interface Sample {
 }
 
 /** The kinds of values of a schema: the members of a union, or all as one. */
-const membersOf = (schema: Schema.Top): ReadonlyArray<Schema.Top> =>
-  schema.ast._tag === "Never"
-    ? []
-    : "members" in schema && Array.isArray(schema.members)
-    ? (schema.members as ReadonlyArray<Schema.Top>).flatMap(membersOf)
-    : [schema]
+const membersOf = (schema: Schema.Top): ReadonlyArray<Schema.Top> => {
+  const { ast } = schema
+  if (ast._tag === "Never") return []
+  if (ast._tag === "Suspend") {
+    const inner = Schema.make<Schema.Top>(ast.thunk())
+    return inner.ast._tag === "Union" ? membersOf(inner) : [schema]
+  }
+  if (ast._tag === "Union") {
+    // A union that says its members as schemas says more of them than as syntax.
+    const members = "members" in schema && Array.isArray(schema.members)
+      ? (schema.members as ReadonlyArray<Schema.Top>)
+      : ast.types.map((type) => Schema.make<Schema.Top>(type))
+    return members.flatMap(membersOf)
+  }
+  return [schema]
+}
 
 const nameOf = (error: unknown, { ast }: Schema.Top): string => {
   if (typeof error === "object" && error !== null) {

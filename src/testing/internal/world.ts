@@ -29,6 +29,8 @@ interface Sleeper {
 
 /** So many jumps of the clock in a row in which nothing was seen mean that nothing will be. */
 const patience = 10_000
+/** So many turns of fibers in a row in which nothing was seen, and no time passed, mean that somebody never rests. */
+const restless = 1_000_000
 /** How often others get their turn before time goes far ahead, or is said to end: somebody may wait for the machine. */
 const turns = 20
 const farMillis = 60_000
@@ -37,6 +39,8 @@ export class World {
   nowMillis = 0
   /** Counts what is seen to happen, so that idle time can be told. */
   ticks = 0
+  /** Why nothing will happen in it any more, in words; undefined while all of it has come to rest by itself. */
+  givenUp: string | undefined
   readonly #live: Clock.Clock
   readonly #tasks: Array<() => void> = []
   #head = 0
@@ -63,8 +67,14 @@ export class World {
     return Effect.flatMap(made, (world) =>
       Effect.acquireUseRelease(
         Scope.make(),
-        (scope) => body(world, (layer) => world.aside(Effect.orDie(Layer.buildWithScope(Layer.fresh(layer), scope)))),
-        (scope, exit) => world.aside(Scope.close(scope, exit))
+        (scope) =>
+          body(
+            world,
+            (layer) =>
+              world.aside(Effect.orDie(Layer.buildWithScope(Layer.fresh(layer), scope)), "Building the services")
+          ),
+        // Of a world that was given up nothing can be closed.
+        (scope, exit) => world.#isStopped ? Effect.void : world.aside(Scope.close(scope, exit), "Closing the services")
       )).pipe(Random.withSeed("effect-saga"))
   }
 
@@ -103,7 +113,7 @@ export class World {
         this.#drain()
         const exit = fiber.pollUnsafe()
         if (exit !== undefined) return exit
-        if (isOver()) return undefined
+        if (isOver() || this.#isStopped) return undefined
         idle = seen === this.ticks ? idle + 1 : 0
         seen = this.ticks
         const next = this.#sleepers.at(-1)?.atMillis
@@ -113,7 +123,12 @@ export class World {
           waited++
           yield* isLooking() ? moment : Effect.yieldNow
         } else if (next === undefined || idle > (hopeless ? turns : patience)) {
-          if (!atRest()) return undefined
+          if (!atRest()) {
+            if (next !== undefined && !hopeless) {
+              this.givenUp = `time was moved on ${idle - 1} times, and nothing was done meanwhile but to sleep`
+            }
+            return undefined
+          }
           idle = 0
         } else {
           waited = 0
@@ -123,19 +138,34 @@ export class World {
     })
   }
 
-  /** Runs what is no part of the run itself, such as an invariant. */
-  aside<A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
+  /** Runs what is no part of the run itself, such as an invariant. `what` it is, for who has to find out why it hangs. */
+  aside<A, E>(effect: Effect.Effect<A, E>, what: string): Effect.Effect<A, E> {
     return Effect.flatMap(
       this.drive(effect),
-      (exit) => exit ?? Effect.die(new Error("nothing moves any more, and it has not ended"))
+      (exit) => exit ?? Effect.die(new Error(`${what} has not ended, and nothing moves any more`))
     )
   }
 
-  /** A task may ask for the others to be run before it goes on. */
+  /** A task may ask for the others to be run before it goes on. What never rests is stopped, with all else. */
   #drain(): void {
-    while (this.#head < this.#tasks.length) this.#tasks[this.#head++]!()
+    let [seen, turned] = [this.ticks, 0]
+    while (this.#head < this.#tasks.length && !this.#isStopped) {
+      this.#tasks[this.#head++]!()
+      if (this.#head === longQueue) {
+        this.#tasks.splice(0, this.#head)
+        this.#head = 0
+      }
+      if (seen !== this.ticks) [seen, turned] = [this.ticks, 0]
+      else if (++turned > restless) {
+        this.#isStopped = true
+        this.givenUp = `a fiber never rests: it has yielded ${
+          restless.toLocaleString("en")
+        } times, and done nothing else`
+      }
+    }
     this.#tasks.length = this.#head = 0
   }
+  #isStopped = false
 
   /** Wakes the next sleeper. */
   #jump(atMillis: number): void {
@@ -202,6 +232,9 @@ export class World {
     })
   }
 }
+
+/** So long a queue is cut when it has been worked off. */
+const longQueue = 10_000
 
 const never = () => false
 
