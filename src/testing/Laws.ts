@@ -14,6 +14,7 @@ import * as Formatter from "effect/Formatter"
 import * as Latch from "effect/Latch"
 import type * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import { PayloadInvalid } from "../SagaError.ts"
 import { intercept } from "../SagaIntercept.ts"
 import type { Call } from "../SagaIntercept.ts"
@@ -203,7 +204,7 @@ export const laws = <P, S, O, A, E, R, M, R2 = never>(
     if (!(Number.isInteger(runs) && runs > 0)) {
       throw new RangeError(`The option "runs" of laws is ${runs}: give a whole number of 1 or more`)
     }
-    if (replay !== undefined && Result.isFailure(Result.try(() => JSON.parse(replay)))) {
+    if (replay !== undefined && Result.isFailure(readJson(replay))) {
       throw new RangeError(
         `The option "replay" of laws is ${JSON.stringify(replay)}: give the \`replay\` of a \`LawBroken\``
       )
@@ -253,6 +254,8 @@ export const laws = <P, S, O, A, E, R, M, R2 = never>(
     if (unchecked.length > 0) return yield* new LawsUnchecked({ saga: name, unchecked })
     return { saga: name, laws, text: textOf(name, laws) }
   })
+
+const readJson = Schema.decodeUnknownResult(Schema.fromJsonString(Schema.Unknown))
 
 const times = (count: number): string => `${count} ${count === 1 ? "time" : "times"}`
 

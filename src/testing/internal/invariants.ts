@@ -64,7 +64,8 @@ const finals: ReadonlySet<SagaEvent["_tag"]> = new Set(["SagaSucceeded", "SagaCo
 export const reported = ({ facts }: Ran): ReadonlySet<StepPath> =>
   new Set(facts.flatMap((fact) =>
     fact._tag === "StepUncertain"
-      ? [fact.path]
+      // What is compensated although nobody knows has to be undone.
+      ? fact.whenUncertain === "compensate" ? [] : [fact.path]
       : fact._tag === "SagaCompensated"
       ? fact.uncertain
       : fact._tag === "SagaStuck"

@@ -144,6 +144,7 @@ export const onEngine = (
           return process.dead
         }
       })
+      const { givenUp } = world
       const goesOn = exit === undefined && isGone()
       bus.detach()
       if (!process.dead && !process.frozen) {
@@ -151,12 +152,12 @@ export const onEngine = (
         process.dead = true
       }
       harness.hanging.clear()
-      if (world.givenUp === undefined) yield* world.aside(Scope.close(held, Exit.void), "Letting go of the journal")
-      if (goesOn) continue
+      if (!world.isStopped) yield* world.aside(Scope.close(held, Exit.void), "Letting go of the journal")
+      if (goesOn && !world.isStopped) continue
       // One that was taken for dead has gone on until here.
       for (const each of processes) each.dead = true
       if (exit === undefined) {
-        return { facts: harness.told, exit, disagreement: undefined, givenUp: world.givenUp }
+        return { facts: harness.told, exit, disagreement: undefined, givenUp }
       }
       return Exit.isSuccess(exit)
         ? exit.value

@@ -39,7 +39,7 @@ export class World {
   nowMillis = 0
   /** Counts what is seen to happen, so that idle time can be told. */
   ticks = 0
-  /** Why nothing will happen in it any more, in words; undefined while all of it has come to rest by itself. */
+  /** Why the last drive was given up, in words; undefined if nothing moved any more. */
   givenUp: string | undefined
   readonly #live: Clock.Clock
   readonly #tasks: Array<() => void> = []
@@ -74,7 +74,7 @@ export class World {
               world.aside(Effect.orDie(Layer.buildWithScope(Layer.fresh(layer), scope)), "Building the services")
           ),
         // Of a world that was given up nothing can be closed.
-        (scope, exit) => world.#isStopped ? Effect.void : world.aside(Scope.close(scope, exit), "Closing the services")
+        (scope, exit) => world.isStopped ? Effect.void : world.aside(Scope.close(scope, exit), "Closing the services")
       )).pipe(Random.withSeed("effect-saga"))
   }
 
@@ -107,13 +107,14 @@ export class World {
   ): Effect.Effect<Exit.Exit<A, E> | undefined> {
     const { atRest = never, isHopeless = never, isLooking = never, isOver = never } = options
     return Effect.gen({ self: this }, function*() {
+      if (!this.isStopped) this.givenUp = undefined
       const fiber = yield* Effect.forkDetach(this.inside(effect), { startImmediately: true })
       let [idle, seen, waited] = [0, -1, 0]
       while (true) {
         this.#drain()
         const exit = fiber.pollUnsafe()
         if (exit !== undefined) return exit
-        if (isOver() || this.#isStopped) return undefined
+        if (isOver() || this.isStopped) return undefined
         idle = seen === this.ticks ? idle + 1 : 0
         seen = this.ticks
         const next = this.#sleepers.at(-1)?.atMillis
@@ -149,7 +150,7 @@ export class World {
   /** A task may ask for the others to be run before it goes on. What never rests is stopped, with all else. */
   #drain(): void {
     let [seen, turned] = [this.ticks, 0]
-    while (this.#head < this.#tasks.length && !this.#isStopped) {
+    while (this.#head < this.#tasks.length && !this.isStopped) {
       this.#tasks[this.#head++]!()
       if (this.#head === longQueue) {
         this.#tasks.splice(0, this.#head)
@@ -157,7 +158,7 @@ export class World {
       }
       if (seen !== this.ticks) [seen, turned] = [this.ticks, 0]
       else if (++turned > restless) {
-        this.#isStopped = true
+        this.isStopped = true
         this.givenUp = `a fiber never rests: it has yielded ${
           restless.toLocaleString("en")
         } times, and done nothing else`
@@ -165,7 +166,8 @@ export class World {
     }
     this.#tasks.length = this.#head = 0
   }
-  #isStopped = false
+  /** Nothing goes on in it any more. */
+  isStopped = false
 
   /** Wakes the next sleeper. */
   #jump(atMillis: number): void {
