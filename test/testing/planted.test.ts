@@ -15,10 +15,12 @@ it.each(["fiber", "engine"] as const)(
   "nothing is found where there is no bug: %s",
   { timeout: 60_000 },
   async (where) => {
-    const { found } = await Effect.runPromise(
-      explored(undefined, { where, limit: where === "fiber" ? 2_000 : 500 })
-    )
-    expect(found).toBe("nothing")
+    for (const saga of [{}, { events: true }] as const) {
+      const { found } = await Effect.runPromise(
+        explored(undefined, { where, limit: where === "fiber" ? 2_000 : 500, ...saga })
+      )
+      expect(found).toBe("nothing")
+    }
   }
 )
 

@@ -1,5 +1,6 @@
 /** A shop whose saga and fakes have a switch: none of the bugs, or one. Imported by plain Node, with bugs of the toolkit in it. */
-import { Effect, Layer, Option, Schedule, Schema } from "effect"
+import { Context, Effect, Layer, Option, Schedule, Schema } from "effect"
+import { DomainEvent, EventBus } from "../../src/events/index.ts"
 import { Saga } from "../../src/index.ts"
 import { SagaJournal } from "../../src/SagaJournal.ts"
 import { Ledger, SagaTest } from "../../src/testing/index.ts"
@@ -160,22 +161,58 @@ const shop = (bug?: Bug) => {
   )
 }
 
+class Told extends Context.Service<Told, (key: string) => Effect.Effect<void>>()("test/Told") {
+  /** Says two things of what it was asked for, each once. */
+  static readonly layer = Layer.effect(
+    Told,
+    Effect.map(
+      EventBus,
+      (bus) => (key: string) =>
+        Effect.forEach([1, 2], (n) => Effect.retry(bus.publish(Said, n, { id: `${key} ${n}` }), { times: 5 }), {
+          discard: true
+        }).pipe(Effect.orDie)
+    )
+  )
+}
+
+const Said = DomainEvent.make("Said", { payload: Schema.Int, key: () => "o" })
+
+/** Waits for two events, which come early, twice, or late. */
+const letters = Saga.make("Letters", { payload: Schema.Array(Schema.String) }).pipe(
+  Saga.check("ask", { action: (_, { idempotencyKey }) => Told.use((tell) => tell(idempotencyKey)) }),
+  Saga.awaitEvent("one", Said, { correlate: () => "o", timeout: "5 minutes" }),
+  Saga.awaitEvent("two", Said, { correlate: () => "o", timeout: "5 minutes" }),
+  Saga.check("end", { action: () => Effect.void })
+)
+
+const eachOnce = ({ facts, faults, status }: SagaTest.Explored<ReadonlyArray<string>>) => {
+  const received = facts.flatMap((fact) => fact._tag === "EventReceived" ? [fact.payload] : [])
+  const [missing, again] = [status === "Succeeded" && received.length !== 2, new Set(received).size !== received.length]
+  const late = facts.some((fact) => fact._tag === "EventTimedOut") && faults.length === 0
+  return missing || again || late ? Effect.fail(`received were ${received.join()}`) : Effect.void
+}
+
 /** What `explore` finds: nothing, or by how many faults which invariant is broken. */
 export const explored = (
   bug: Bug | undefined,
-  { limit, places, where }: {
+  { events, limit, places, where }: {
     readonly where: "fiber" | "engine"
+    readonly events?: true
     readonly places?: ReadonlyArray<string>
     readonly limit?: number
   }
-) =>
-  SagaTest.explore(shop(bug), {
+) => {
+  const options = {
     payload: ["tea", "cup"],
-    services: bug === "a ledger that outlives its run" ? Layer.succeed(Ledger.Ledger, kept) : Ledger.layer,
     ...(places === undefined ? {} : { places }),
     ...(limit === undefined ? {} : { limit }),
     ...(where === "engine" ? { journal: SagaJournal.layerMemory } : {})
-  }).pipe(
+  }
+  const services = bug === "a ledger that outlives its run" ? Layer.succeed(Ledger.Ledger, kept) : Ledger.layer
+  const exploration = events === true
+    ? SagaTest.explore(letters, { ...options, services: Told.layer, invariant: eachOnce })
+    : SagaTest.explore(shop(bug), { ...options, services })
+  return exploration.pipe(
     Effect.match({
       onSuccess: ({ text }) => ({ found: "nothing", faults: 0, replay: "", text }),
       onFailure: (error) =>
@@ -184,3 +221,4 @@ export const explored = (
           : { found: error._tag, faults: 1, replay: "", text: error.message }
     })
   )
+}

@@ -12,6 +12,8 @@ interface Plant {
   readonly from: string
   readonly to: string
   readonly where: "fiber" | "engine"
+  /** In the saga that waits for events. */
+  readonly events?: true
   /** Where the last fault is looked for, to be there sooner. */
   readonly places?: ReadonlyArray<string>
 }
@@ -123,6 +125,34 @@ export const plants: Readonly<Record<string, Plant>> = {
     to: "",
     where: "engine",
     places: ["funds"]
+  },
+  "an event is received by two waits": {
+    file: "internal/waits",
+    from: "signal.stopped || received.has(eventId)",
+    to: "signal.stopped",
+    where: "fiber",
+    events: true
+  },
+  "an event that came early is forgotten": {
+    file: "events/MemoryBus",
+    from: "if (kept.untilMillis > now && offer(kept, waiting)) break",
+    to: "",
+    where: "fiber",
+    events: true
+  },
+  "what was kept before a wait is not read for it": {
+    file: "internal/engine/mailbox",
+    from: "return Effect.as(this.#read(open), () => {",
+    to: "return Effect.as(Effect.void, () => {",
+    where: "engine",
+    events: true
+  },
+  "that an event was received is not on record": {
+    file: "internal/waits",
+    from: "recorder?.record(end)\n    signal.stop()",
+    to: "signal.stop()",
+    where: "engine",
+    events: true
   }
 }
 
