@@ -161,6 +161,7 @@ class MemoryBus implements EventBusService {
 
   /** Forgets what was kept long enough and is handled, and tells of what nobody has received. */
   get run(): Effect.Effect<never> {
+    if (this.#keepMillis === Infinity) return Effect.never
     return Effect.forever(Effect.gen({ self: this }, function*() {
       const [oldest] = this.#kept.values()
       if (oldest === undefined) {

@@ -145,7 +145,8 @@ const searchOf = <P, S, O, A, E, R, R2>(
  * was done, given what was recorded, in reverse; what succeeded stays; what was done is undone or reported; the ledger
  * balances; your invariant holds.
  *
- * It fails with the first `SagaViolation`, which has the shortest schedule, the timeline, and a line that repeats it.
+ * It fails with the first `SagaViolation`, which has the shortest schedule, the timeline, and a line that repeats it. Places that
+ * no run came to are an error, but for the compensation of the last step where nothing behind it can fail: the report names it.
  *
  * **Gotchas**
  *

@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Layer, Schedule, Schema } from "effect"
 import { Saga } from "effect-saga"
+import { DomainEvent, EventBus } from "effect-saga/events"
 import { SagaJournal } from "effect-saga/SagaJournal"
 import { Ledger, SagaTest } from "effect-saga/testing"
 
@@ -162,6 +163,59 @@ describe("a ledger whose entries have names of their own", () => {
       )
       assert.include(error.problem, "took effect under")
     }))
+})
+
+describe("events that come from outside the saga, on an engine as in a fiber", () => {
+  const Paid = DomainEvent.make("Paid", { payload: Schema.Int, key: () => "o" })
+  const correlate = () => "o"
+  const limited = { correlate, timeout: "30 seconds" } as const
+  /** Two of them, published side by side, each until it is there. */
+  const outside = (millis: number) =>
+    Layer.effectDiscard(Effect.gen(function*() {
+      const bus = yield* EventBus
+      for (const n of [1, 2]) {
+        const told = Effect.retry(bus.publish(Paid, n, { id: `event ${n}` }), { times: 3 })
+        yield* Effect.forkScoped(Effect.delay(told, millis))
+      }
+    }))
+  const end = Saga.check("end", check)
+  const explored = <S, O, A, E>(saga: Saga.Saga<void, S, O, A, E, EventBus>, millis: number) =>
+    SagaTest.explore(saga, {
+      payload: undefined,
+      services: outside(millis),
+      journal: SagaJournal.layerMemory,
+      limit: 400
+    })
+  for (const millis of [0, 1_000]) {
+    it.effect(
+      `without a limit, ${millis} ms after the start`,
+      () => explored(trip.pipe(Saga.step("a", step), Saga.awaitEvent("paid", Paid, { correlate }), end), millis),
+      60_000
+    )
+
+    it.effect(`two, one after the other, ${millis} ms after the start`, () =>
+      explored(
+        trip.pipe(
+          Saga.step("a", step),
+          Saga.awaitEvent("one", Paid, limited),
+          Saga.awaitEvent("two", Paid, limited),
+          end
+        ),
+        millis
+      ), 60_000)
+
+    it.effect(`two, side by side, ${millis} ms after the start`, () =>
+      explored(
+        trip.pipe(
+          Saga.parallel((fork) => [
+            fork.pipe(Saga.step("a", step), Saga.awaitEvent("one", Paid, limited)),
+            fork.pipe(Saga.step("b", step), Saga.awaitEvent("two", Paid, limited))
+          ]),
+          end
+        ),
+        millis
+      ), 60_000)
+  }
 })
 
 describe("a replay that could never happen", () => {

@@ -68,7 +68,7 @@ export class RunBus implements EventBusService {
       }
       // What the saga itself publishes is kept with its fact on an engine: nothing can go wrong in between.
       const isOwn = given.correlationId === this.#executionId
-      const deed = isOwn ? "none" : this.#harness.publish()?.deed ?? "none"
+      const deed = isOwn ? "none" : this.#harness.publish(given.id)?.deed ?? "none"
       // Whoever asked may be gone before it is there: it comes all the same.
       const published = yield* Effect.forkDetach(this.#world.inside(deeds[deed]), {
         startImmediately: true

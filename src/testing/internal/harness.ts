@@ -123,8 +123,9 @@ export class Harness {
   readonly told: Array<SagaEvent> = []
   /** How many batches were written to the journal, and when. */
   readonly writes: Array<number> = []
-  /** How many events participants have published, and when. */
+  /** The events that participants have published, by their ids, and when. */
   readonly published: Array<number> = []
+  readonly eventIds: Array<string> = []
   /** Calls that never answer, with what would cut them. */
   readonly hanging = new Set<SeenCall>()
   /** Stops the saga as somebody from outside would. */
@@ -164,8 +165,9 @@ export class Harness {
   }
 
   /** An event is published: what happens to it. */
-  publish(): EventFault | undefined {
+  publish(id: string): EventFault | undefined {
     this.published.push(this.#world.ticks++)
+    this.eventIds.push(id)
     const fault = this.#plan.onEvent(this.published.length)
     if (fault !== undefined) this.injected.push(fault)
     return fault
@@ -245,11 +247,11 @@ export class Harness {
       return Effect.never
     })
     const deeds: Record<Deed, Effect.Effect<unknown, unknown>> = {
-      // Not at once: what is to run beside it has started by then.
+      // Not at once, with an effect or without: what is to run beside it has started by then.
       "fails": Effect.andThen(Effect.sleep(1), fail),
-      "fails-late": Effect.andThen(act, fail),
+      "fails-late": Effect.andThen(act, Effect.andThen(Effect.sleep(1), fail)),
       "dies": Effect.andThen(Effect.sleep(1), die),
-      "lost": Effect.andThen(act, die),
+      "lost": Effect.andThen(act, Effect.andThen(Effect.sleep(1), die)),
       "hangs": hang,
       "late": Effect.andThen(act, hang),
       // The wish takes a while to arrive.

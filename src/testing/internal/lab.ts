@@ -82,7 +82,7 @@ export class Lab {
       const harness = new Harness(plan, this.#samples, world)
       const bus = new RunBus(world, harness, executionId)
       if (journal === undefined) {
-        bus.attach(Context.get(yield* build(MemoryBus.layer), EventBus))
+        bus.attach(Context.get(yield* build(MemoryBus.layerWith({ keep: "Infinity" })), EventBus))
       }
       const own = yield* build(Layer.provide(services, Layer.succeed(EventBus, bus)))
       // Who brings a bus of his own keeps it.

@@ -87,6 +87,8 @@ const settings = {
   lease: "20 days",
   quarantineAfter: Number.POSITIVE_INFINITY,
   grace: "1 second",
+  // What passes while an action hangs is no time of the saga's.
+  keepEvents: "Infinity",
   // By the clock of the machine.
   poll: "1 milli"
 } as const
