@@ -562,6 +562,56 @@ export const suite = (name: string, backend: Backend): void => {
         })
     )
 
+    fault(
+      "a wait that was renamed meanwhile is woken, and holds no event once it is over",
+      (store) =>
+        Effect.gen(function*() {
+          const meant = { correlate, where: ({ n }: typeof about.Type) => n > 1 }
+          const one = trip.pipe(Saga.awaitEvent("paid", Paid, meant))
+          const two = Saga.make("Trip", { payload: Schema.Void, version: 2 }).pipe(
+            Saga.migrateFrom(1, { steps: { paid: { name: "payment" } } }),
+            Saga.awaitEvent("payment", Paid, meant),
+            Saga.awaitEvent("late", Refused, { correlate })
+          )
+          const first = yield* boot(store, [one], { evictAfter: 0 })
+          yield* first.engine.start(one, undefined, id)
+          yield* state(store.journal, "e", "Waiting")
+          yield* first.close
+          const second = yield* boot(store, [two], { evictAfter: 0 })
+          // What it does not mean wakes it too: it comes back under its new name, and leaves again.
+          yield* publish(second, 1)
+          yield* fact(store.journal, "e", "SagaMigrated")
+          yield* state(store.journal, "e", "Waiting")
+          yield* second.close
+          const three = Saga.make("Trip", { payload: Schema.Void, version: 3 }).pipe(
+            Saga.migrateFrom(1, { steps: { paid: { name: "money" } } }),
+            Saga.migrateFrom(2, { steps: { payment: { name: "money" } } }),
+            Saga.awaitEvent("money", Paid, meant),
+            Saga.awaitEvent("late", Refused, { correlate })
+          )
+          const third = yield* boot(store, [three], { evictAfter: 0 })
+          yield* publish(third, 7)
+          yield* fact(store.journal, "e", "EventAwaited late")
+          yield* publish(third, 8)
+          while ((yield* store.journal.events.wake) > 0) { /* until all are told */ }
+          assert.strictEqual((yield* store.journal.events.forget({ keptBeforeMillis: 1e15, limit: 100 })).count, 3)
+          yield* third.engine.abandon("e", { actor: "ann", comment: "nobody refuses" })
+        })
+    )
+
+    fault("one that is abandoned holds no event, and is woken by none", (store) =>
+      Effect.gen(function*() {
+        const saga = trip.pipe(Saga.awaitEvent("paid", Paid, { correlate }))
+        const first = yield* boot(store, [saga], { evictAfter: 0 })
+        yield* first.engine.start(saga, undefined, id)
+        yield* state(store.journal, "e", "Waiting")
+        yield* first.engine.abandon("e", { actor: "ann", comment: "nobody pays" })
+        yield* publish(first, 7)
+        yield* nobodyWaits(store, ["e"])
+        assert.strictEqual((yield* store.journal.events.forget({ keptBeforeMillis: 1e15, limit: 100 })).count, 2)
+        assert.deepStrictEqual((yield* told(store.journal, "e")).slice(-1), ["SagaAbandoned"])
+      }))
+
     fault("F66 a storm for one execution: it takes one, and holds no others", (store) =>
       Effect.gen(function*() {
         const world = new World()

@@ -268,7 +268,8 @@ export class Engine {
       signals: [],
       signalCount: 0,
       untold: false,
-      migration: undefined
+      migration: undefined,
+      moved: []
     })
   }
 
@@ -363,7 +364,7 @@ export class Engine {
         (cause) => Effect.succeed(Result.fail(`Defect: ${Cause.pretty(cause)}`))
       )
       if (Result.isFailure(returning)) return yield* this.#park(claimed, registered, returning.failure)
-      const { count, facts, history, migration, started } = returning.success
+      const { count, facts, history, migration, moved, started } = returning.success
       return yield* this.#admit({
         registered,
         executionId: execution.executionId,
@@ -376,7 +377,8 @@ export class Engine {
         signals: claimed.signals,
         signalCount: claimed.signalCount,
         untold: takeovers === 0 && isUntouched(facts),
-        migration
+        migration,
+        moved
       })
     })
   }

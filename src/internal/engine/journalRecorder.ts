@@ -67,6 +67,12 @@ export const problemOf = (
   return problemText(reason, decisive.length > 0 ? decisive : open)
 }
 
+/** A wait that goes on under another name than the one that it stands under in the journal. */
+export interface MovedWait {
+  readonly from: string
+  readonly awaited: Extract<SagaEvent, { readonly _tag: "EventAwaited" }>
+}
+
 /** Writes the facts of one execution. */
 export class JournalRecorder implements Recorder {
   readonly inSpan: Recorder["inSpan"]
@@ -188,8 +194,7 @@ export class JournalRecorder implements Recorder {
     switch (event._tag) {
       case "EventAwaited":
         this.#open.add(event.path)
-        for (const { key, type } of event.events) this.#waits.push({ executionId, path: event.path, type, key })
-        return
+        return this.#await(event)
       case "EventReceived":
         return this.#endWait(event.path, this.#numbers.get(event.eventId) ?? null)
       case "EventTimedOut":
@@ -220,6 +225,18 @@ export class JournalRecorder implements Recorder {
   /** The number of an event that is about to be offered to a wait. */
   offering(eventId: string, sequence: number): void {
     this.#numbers.set(eventId, sequence)
+  }
+
+  /** A wait that goes on is called otherwise from here on. */
+  moved({ awaited, from }: MovedWait): void {
+    this.#await(awaited)
+    // Another may have taken its name.
+    if (!this.#open.has(from)) this.#endedWaits.push({ executionId: this.executionId, path: from, received: null })
+  }
+
+  #await({ events, path }: MovedWait["awaited"]): void {
+    const { executionId } = this
+    for (const { key, type } of events) this.#waits.push({ executionId, path, type, key })
   }
 
   #endWait(path: string, received: number | null): void {

@@ -63,6 +63,7 @@ export interface Entrance {
   readonly signalCount: number
   /** What is recorded first, where another version has had it last. */
   readonly migration: Returning["migration"]
+  readonly moved: Returning["moved"]
   /** Nobody has run it yet: observers are told of what is on record. */
   readonly untold: boolean
   /** Called last. */
@@ -132,7 +133,7 @@ export class Resident {
 
   /** Starts it, in a fiber of its own with the services of its saga. */
   get run(): Effect.Effect<void> {
-    const { facts, history, migration, signals, trace, untold } = this.#entrance
+    const { facts, history, migration, moved, signals, trace, untold } = this.#entrance
     const { registered } = this
     const body = Effect.uninterruptibleMask((restore) =>
       Effect.suspend(() => {
@@ -150,6 +151,7 @@ export class Resident {
         // Whoever has started it may have known nothing of the saga. To tell it again changes nothing.
         if (facts[0] !== undefined && isUntouched(facts)) this.recorder.tell(facts[0], 0)
         if (migration !== undefined) this.recorder.record({ ...migration, atMillis: this.recorder.now() })
+        for (const wait of moved) this.recorder.moved(wait)
         this.signal(signals)
         const go = Effect.suspend(() =>
           advance<void, never>(execution, {
@@ -162,7 +164,8 @@ export class Resident {
         )
         // Nothing of the user's is evaluated for an execution that somebody else may have started.
         const decides = history === undefined && tree.nodes[0] !== undefined && tree.nodes[0]._tag !== "Step"
-        const committed = decides ? this.recorder.commit() : undefined
+        // A batch opens and ends waits in no order: another may be given a name that one has had.
+        const committed = decides || moved.length > 0 ? this.recorder.commit() : undefined
         if (committed === undefined) return go
         return Effect.andThen(committed, Effect.suspend(() => execution.gone ? this.#leave(execution) : go))
       })

@@ -10,9 +10,11 @@ import type { SagaEvent } from "../../SagaEvent.ts"
 import { fold } from "../../SagaState.ts"
 import type { SagaDefinition } from "../../SagaValue.ts"
 import { History } from "../history.ts"
+import { underLastNames } from "../renames.ts"
 import { revise } from "../revised.ts"
-import { readDefinition } from "./codec.ts"
+import { readDefinition, readLoosely } from "./codec.ts"
 import { difference } from "./definition.ts"
+import type { MovedWait } from "./journalRecorder.ts"
 import { Reader, standing, unmigrated } from "./reading.ts"
 import type { Registered } from "./registry.ts"
 
@@ -28,6 +30,8 @@ export interface Returning {
   readonly history: History
   /** The fact to come first, where another version has had it last. */
   readonly migration: Omit<Fact<"SagaMigrated">, "atMillis"> | undefined
+  /** Waits that go on and stand in the journal under the names that they had before that fact. */
+  readonly moved: ReadonlyArray<MovedWait>
 }
 
 /** Whether an execution is parked because today's saga does not fit what it has done. */
@@ -83,7 +87,8 @@ export const read = <E>(
       definition: hash,
       ...older.renames === undefined ? {} : { renamed: older.renames }
     }
-    const returning = { started, facts: revised, count: records.length, history, migration }
+    const moved = older?.renames === undefined ? [] : movedIn(history, facts.success, records)
+    const returning = { started, facts: revised, count: records.length, history, migration, moved }
     if (last.definition === hash) return Effect.succeed(Result.succeed(returning))
     return Effect.map(definition(last.definition), (data) => {
       if (Option.isNone(data)) return Result.fail(`${changedIs}its definition ${last.definition} is not in the journal`)
@@ -92,6 +97,23 @@ export const read = <E>(
       return changed === undefined ? Result.succeed(returning) : Result.fail(changedIs + changed)
     })
   })
+
+/** The waits that go on, of those facts that are under today's names, and have other names in the records. */
+const movedIn = (
+  history: History,
+  facts: ReadonlyArray<SagaEvent>,
+  records: ReadonlyArray<FactRecord>
+): ReadonlyArray<MovedWait> => {
+  const open = new Set(history.openWaits())
+  const before = underLastNames(records.map(({ data }) => Result.getOrThrow(readLoosely(data))))
+  return facts.flatMap((awaited, index) => {
+    const then = before[index]
+    return awaited._tag === "EventAwaited" && then?._tag === "EventAwaited" && open.has(awaited.path)
+        && then.path !== awaited.path
+      ? [{ from: then.path, awaited }]
+      : []
+  })
+}
 
 /** The definition that an execution goes by, as the journal keeps it, under the names of today's saga. */
 export const definitionThen = (
