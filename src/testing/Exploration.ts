@@ -76,7 +76,7 @@ export interface Report {
   readonly ended: Readonly<Record<Explored["status"], number>>
   /** Actions that never end if they never answer: nothing cuts them but the death of the process. Give them a `timeout`. */
   readonly unbounded: ReadonlyArray<string>
-  /** Places that the options call unreachable, and the compensation of the last step, if nothing behind it can fail. */
+  /** Places that the options call unreachable. */
   readonly unreachable: ReadonlyArray<string>
   /** The same for a person. */
   readonly text: string
@@ -130,11 +130,15 @@ export class SagaViolation extends Data.TaggedError("SagaViolation")<{
 export class PlacesUnreached extends Data.TaggedError("PlacesUnreached")<{
   readonly saga: string
   readonly places: ReadonlyArray<string>
+  /** How many schedules were left out because there were more than `limit`. */
+  readonly skipped: number
 }> {
   override get message(): string {
-    return `No run of ${this.saga} came to ${
-      this.places.join(", ")
-    }. Add a payload that leads there to \`payloads\`, or name them in \`unreachable\``
+    const { places, saga, skipped } = this
+    const advice = skipped === 0
+      ? "Add a payload that leads there to `payloads`, or name them in `unreachable`"
+      : `${skipped.toLocaleString("en")} schedules were left out: raise the \`limit\``
+    return `No run of ${saga} came to ${places.join(", ")}. ${advice}`
   }
 }
 

@@ -21,6 +21,7 @@ import type { StepPath } from "../StepPath.ts"
  * - `late`: has its effect and never answers
  * - `interrupted`: before it has its effect, somebody wants the saga to stop
  * - `interrupted-late`: the same, behind its effect
+ * - `interrupted-done`: the same, once the success of an action is told as a fact
  * - `twice`: runs twice in a row, with one key
  *
  * What hangs is cut by a limit where there is one. Where there is none, and nothing else moves, the caller gives up in a
@@ -38,6 +39,7 @@ export type Deed =
   | "late"
   | "interrupted"
   | "interrupted-late"
+  | "interrupted-done"
   | "twice"
 
 /**
@@ -147,7 +149,7 @@ export const format = (schedule: ReadonlyArray<Fault>): string =>
 const crash = /^journal#(\d+):(crash-before|crash-after|freeze|close)$/
 const event = /^event#(\d+):(twice|late|lost)$/
 const call =
-  /^(~?)([^~#:()*+\s]+?)(?:#(\d+))?:(fails|fails-late|dies|lost|hangs|late|interrupted|interrupted-late|twice)(?:\(([^()*]*)\))?(\*?)$/
+  /^(~?)([^~#:()*+\s]+?)(?:#(\d+))?:(fails|fails-late|dies|lost|hangs|late|interrupted|interrupted-late|interrupted-done|twice)(?:\(([^()*]*)\))?(\*?)$/
 
 /**
  * Reads a schedule of faults that `format` has written.
@@ -247,6 +249,7 @@ export const words = (fault: Fault): string => {
     "late": "takes effect and never answers",
     "interrupted": "the saga is to stop before it takes effect",
     "interrupted-late": "the saga is to stop right behind its effect",
+    "interrupted-done": "the saga is to stop once it has succeeded",
     "twice": "runs twice with one key"
   }
   return `${kind === "compensation" ? "the compensation of " : ""}${path}${call === 1 ? "" : `, call ${call}`}: ${

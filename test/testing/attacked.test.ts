@@ -18,29 +18,20 @@ const violation = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   })
 
 describe("the plainest sagas", () => {
-  const last = /unreachable +~hotel/
-
-  it.effect("two steps: nothing leads to the compensation of the last, and the report says so", () =>
+  it.effect("two steps: somebody stops it when the last has succeeded, and that is undone too", () =>
     Effect.gen(function*() {
       const two = trip.pipe(Saga.step("flight", step), Saga.step("hotel", step))
-      const { text } = yield* SagaTest.explore(two, plain)
-      assert.match(text, last)
-      assert.match((yield* SagaTest.explore(two.pipe(Saga.sleep("pause", "1 second")), plain)).text, last)
-      // Something behind it fails, or leaves it unknown.
-      const led = [
-        two.pipe(Saga.check("end", check)),
-        trip.pipe(Saga.step("flight", step), Saga.step("hotel", { ...step, whenUncertain: "compensate" }))
-      ]
-      for (const saga of led) assert.notMatch((yield* SagaTest.explore(saga, plain)).text, last)
-    }))
-
-  it.effect("the last step of the last part, too", () =>
-    Effect.gen(function*() {
       const inner = Saga.make("Inner", { payload: Schema.Void }).pipe(Saga.step("hotel", step))
-      const nested = trip.pipe(Saga.step("flight", step), Saga.nested("inner", inner, () => undefined))
-      assert.match((yield* SagaTest.explore(nested, plain)).text, /unreachable +~inner\/hotel/)
-      const maybe = trip.pipe(Saga.when("maybe", () => true, (fork) => fork.pipe(Saga.step("hotel", step))))
-      assert.match((yield* SagaTest.explore(maybe, plain)).text, /unreachable +~maybe\/hotel/)
+      const sagas = [
+        SagaTest.explore(two, plain),
+        SagaTest.explore(two.pipe(Saga.sleep("pause", "1 second")), plain),
+        SagaTest.explore(trip.pipe(Saga.step("flight", step), Saga.nested("inner", inner, () => undefined)), plain),
+        SagaTest.explore(
+          trip.pipe(Saga.when("maybe", () => true, (fork) => fork.pipe(Saga.step("hotel", step)))),
+          plain
+        )
+      ]
+      for (const explored of sagas) assert.include((yield* explored).text, "all reached")
     }))
 
   it.effect("another compensation that nothing leads to is refused still", () =>

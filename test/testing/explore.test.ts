@@ -71,12 +71,30 @@ describe("what is tried", () => {
         "action cup",
         "compensation cup"
       ])
-      // Two errors, died, lost, hangs, late, two interruptions, twice; a compensation has five outages more.
-      assert.deepStrictEqual(report.places.map(({ faults }) => faults), [9, 13, 9, 13])
+      // Two errors, died, lost, hangs, late, three interruptions, twice; a compensation has five outages more.
+      assert.deepStrictEqual(report.places.map(({ faults }) => faults), [10, 13, 10, 13])
       assert.strictEqual(report.schedules.length, 3)
       assert.strictEqual(report.schedules[0], 1)
-      assert.strictEqual(report.schedules[1], 18)
+      assert.strictEqual(report.schedules[1], 20)
       assert.include(report.text, "2 actions, 2 compensations: all reached")
+    }))
+
+  it.effect("of the plainest saga also the last compensation: it is stopped once the last step has succeeded", () =>
+    Effect.gen(function*() {
+      const { invariant, seen } = seeing()
+      const plain = { action: () => Effect.void, compensation: () => Effect.void }
+      const saga = start.pipe(Saga.step("flight", plain), Saga.step("hotel", plain))
+      for (const engine of [{}, { journal: SagaJournal.layerMemory }]) {
+        const { places } = yield* SagaTest.explore(saga, {
+          payload: undefined,
+          services: Layer.empty,
+          invariant,
+          ...engine
+        })
+        assert.isTrue(places.every(({ faults }) => faults > 0))
+        assert.strictEqual(places.length, 4)
+      }
+      assert.isTrue(seen.has("hotel:interrupted-done + ~hotel:dies"))
     }))
 
   it.effect("one fault for each error that a step declares", () =>
@@ -178,6 +196,8 @@ describe("what is tried", () => {
       const { schedules, skipped } = yield* SagaTest.explore(two, { ...options, limit: 100 })
       assert.isAtMost(schedules.reduce((sum, count) => sum + count, 0), 100)
       assert.isAbove(skipped, 100)
+      const unreached = yield* Effect.flip(SagaTest.explore(two, { ...options, limit: 3 }))
+      assert.match(unreached.message, /came to ~cup. [0-9]+ schedules were left out: raise the `limit`$/)
     }))
 
   it.effect("nothing of a run is there in the next one", () =>

@@ -17,7 +17,7 @@ it.each(["fiber", "engine"] as const)(
   async (where) => {
     for (const saga of [{}, { events: true }] as const) {
       const { found } = await Effect.runPromise(
-        explored(undefined, { where, limit: where === "fiber" ? 2_000 : 500, ...saga })
+        explored(undefined, { where, limit: where === "fiber" ? 2_000 : 800, ...saga })
       )
       expect(found).toBe("nothing")
     }

@@ -129,7 +129,9 @@ export class Harness {
   /** Calls that never answer, with what would cut them. */
   readonly hanging = new Set<SeenCall>()
   /** Stops the saga as somebody from outside would. */
-  stop: Effect.Effect<void> = Effect.void
+  stop = (): void => {}
+  /** The actions behind whose success it is to be stopped. */
+  readonly #stopsBehind = new Set<StepPath>()
   readonly #world: World
   readonly #plan: Plan
   readonly #samples: Samples
@@ -154,6 +156,7 @@ export class Harness {
   tell(event: SagaEvent): void {
     this.told.push(event)
     this.#world.ticks++
+    if (event._tag === "StepSucceeded" && this.#stopsBehind.delete(event.path)) this.stop()
   }
 
   /** A batch is about to be written: what happens to the process. */
@@ -246,6 +249,7 @@ export class Harness {
       this.hanging.add(seen)
       return Effect.never
     })
+    const stop = Effect.sync(() => this.stop())
     const deeds: Record<Deed, Effect.Effect<unknown, unknown>> = {
       // Not at once, with an effect or without: what is to run beside it has started by then.
       "fails": Effect.andThen(Effect.sleep(1), fail),
@@ -255,8 +259,9 @@ export class Harness {
       "hangs": hang,
       "late": Effect.andThen(act, hang),
       // The wish takes a while to arrive.
-      "interrupted": Effect.andThen(this.stop, Effect.andThen(Effect.sleep(1), act)),
-      "interrupted-late": Effect.tap(act, () => this.stop),
+      "interrupted": Effect.andThen(stop, Effect.andThen(Effect.sleep(1), act)),
+      "interrupted-late": Effect.tap(act, () => stop),
+      "interrupted-done": Effect.tap(act, () => Effect.sync(() => this.#stopsBehind.add(seen.path))),
       "twice": Effect.andThen(act, act)
     }
     return deeds[deed]
@@ -289,6 +294,7 @@ export const faultsOf = (
     ...hangs,
     fault("interrupted"),
     fault("interrupted-late"),
+    ...kind === "action" ? [fault("interrupted-done")] : [],
     fault("twice")
   ]
 }

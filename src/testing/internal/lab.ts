@@ -151,7 +151,9 @@ export class Lab {
 }
 
 /** The deeds after which somebody stops waiting. */
-const stopping: ReadonlySet<Fault["deed"]> = new Set(["interrupted", "interrupted-late", "hangs", "late"] as const)
+const stopping: ReadonlySet<Fault["deed"]> = new Set(
+  ["interrupted", "interrupted-late", "interrupted-done", "hangs", "late"] as const
+)
 
 /** What the strict ledger says of a run that ended like this. */
 const ledgerOf = (ledger: Ledger["Service"], { reported, status }: Explored): Effect.Effect<void, unknown> =>

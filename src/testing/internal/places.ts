@@ -76,36 +76,3 @@ export const placeIn = (places: ReadonlyArray<Place>): (path: StepPath) => Place
     )?.[1]
   }
 }
-
-/**
- * Compensations that no fault of an action or a compensation leads to, by their names: those of the last step, where nothing
- * behind it can fail.
- */
-export const lastIn = ({ nodes }: SagaDefinition): ReadonlyArray<string> => lastOf(nodes, "")
-
-const lastOf = (nodes: ReadonlyArray<NodeDefinition>, base: string): ReadonlyArray<string> => {
-  const node = [...nodes].reverse().find((node) => !cannotFail(node))
-  switch (node?.kind) {
-    case "step":
-      return [nameOf({ kind: "compensation", path: base + node.name })]
-    case "nested":
-      return lastOf(node.saga.nodes, `${base}${node.name}/`)
-    case "orElse":
-      return [
-        ...lastOf(node.first, `${base}${node.name}/first/`),
-        ...lastOf(node.second, `${base}${node.name}/second/`)
-      ]
-    case "forEach":
-      return lastOf(node.each, `${base}${node.name}/*/`)
-    case "when":
-      return node.cases.flatMap(({ nodes }) => lastOf(nodes, `${base}${node.name}/`))
-    case "match":
-      return node.cases.flatMap(({ nodes, tag }) => lastOf(nodes, `${base}${node.name}/${escape(tag)}/`))
-    default:
-      return []
-  }
-}
-
-const cannotFail = (node: NodeDefinition): boolean =>
-  node.kind === "sleep" || node.kind === "publish" ||
-  (node.kind === "awaitEvent" || node.kind === "awaitFirst") && node.timeoutMillis === undefined

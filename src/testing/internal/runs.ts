@@ -62,7 +62,7 @@ export const inFiber = (
       Effect.provideService(Observers, [observing(harness)])
     )
     let caller: Fiber.Fiber<unknown, unknown> | undefined
-    harness.stop = Effect.sync(() => caller?.interruptUnsafe())
+    harness.stop = () => caller?.interruptUnsafe()
     const started = Effect.withFiber<Outcome<unknown, unknown>>((fiber) => {
       caller = fiber
       return run
@@ -127,7 +127,12 @@ export const onEngine = (
         const context = yield* Layer.buildWithScope(Layer.fresh(live), scope)
         const engine = Context.get(context, SagaEngine)
         bus.attach(Context.get(context, EventBus))
-        harness.stop = Effect.asVoid(Effect.forkDetach(there(engine.cancel(executionId)), { startImmediately: true }))
+        const cancel = Effect.forkDetach(engine.cancel(executionId), { startImmediately: true })
+        const wish = Effect.callback<void>((resume) => {
+          harness.stop = () => resume(Effect.void)
+        })
+        const wishes = Effect.forever(Effect.andThen(wish, cancel), { disableYield: true })
+        yield* Effect.forkDetach(there(wishes), { startImmediately: true })
         yield* Scope.provide(engine.register(saga), scope)
         const found = yield* engine.poll(executionId)
         if (acknowledged && Option.isNone(found)) return lost

@@ -13,7 +13,7 @@ import type { Harness, Plan, SeenCall } from "./harness.ts"
 import { canLast, crashes, deliveries, faultsOf, isCut, isOfCall, planOf } from "./harness.ts"
 import type { Lab, Verdict } from "./lab.ts"
 import type { Place } from "./places.ts"
-import { callsIn, lastIn, nameOf, placeIn, placesOf } from "./places.ts"
+import { callsIn, nameOf, placeIn, placesOf } from "./places.ts"
 import { drawing } from "./random.ts"
 import { textOf } from "./reportText.ts"
 
@@ -299,16 +299,15 @@ export class Search {
       ...place,
       faults: this.#tried.get(`${place.kind} ${place.path}`)?.size ?? 0
     }))
-    const last = lastIn(this.#lab.definition).filter((name) =>
-      places.some((place) => nameOf(place) === name && !this.#tried.has(`${place.kind} ${place.path}`))
-    )
     const missing = depth === 0 ? [] : places.filter(({ faults, kind, path }) => {
       const name = nameOf({ kind, path })
-      if (!wanted(name) || unreachable.includes(name) || named === undefined && last.includes(name)) return false
+      if (!wanted(name) || unreachable.includes(name)) return false
       // What was asked for by name has to be tried; of all others it is enough that they were come to.
       return !this.#tried.has(`${kind} ${path}`) || named !== undefined && faults === 0
     })
-    if (missing.length > 0) return Effect.fail(new PlacesUnreached({ saga, places: missing.map(nameOf) }))
+    if (missing.length > 0) {
+      return Effect.fail(new PlacesUnreached({ saga, places: missing.map(nameOf), skipped: this.#skipped }))
+    }
     const report = {
       saga,
       places: places.filter(({ kind, path }) => this.#tried.has(`${kind} ${path}`)),
@@ -319,10 +318,7 @@ export class Search {
       skipped: this.#skipped,
       ended: this.#ended,
       unbounded: Array.from(this.#unbounded),
-      unreachable: [
-        ...unreachable,
-        ...depth === 0 ? [] : last.filter((name) => wanted(name) && !unreachable.includes(name))
-      ]
+      unreachable
     }
     return Effect.succeed({ ...report, text: textOf(report) })
   }
