@@ -175,7 +175,7 @@ export class FaultNotReached extends Data.TaggedError("FaultNotReached")<{
   override get message(): string {
     return `${this.saga} did not come to where "${
       words(this.fault)
-    }" was to happen, in "${this.replay}". Runs must be repeatable: look for state that outlives a run, real time, or Math.random in the saga or its services`
+    }" was to happen, in "${this.replay}". Runs must be repeatable: look for state that outlives a run, real time, or Math.random in the saga or its services. A replay needs the saga and the options that the schedule is of`
   }
 }
 

@@ -146,10 +146,49 @@ const formatFault = (fault: Fault): string => {
 export const format = (schedule: ReadonlyArray<Fault>): string =>
   schedule.length === 0 ? "no fault" : schedule.map(formatFault).join(" + ")
 
-const crash = /^journal#(\d+):(crash-before|crash-after|freeze|close)$/
-const event = /^event#(\d+):(twice|late|lost)$/
-const call =
-  /^(~?)([^~#:()*+\s]+?)(?:#(\d+))?:(fails|fails-late|dies|lost|hangs|late|interrupted|interrupted-late|interrupted-done|twice)(?:\(([^()*]*)\))?(\*?)$/
+/** What can happen around a write, in words. */
+const crashes: Record<CrashFault["deed"], string> = {
+  "crash-before": "the process dies right before",
+  "crash-after": "the process dies right behind",
+  "freeze": "the process is taken for dead, and goes on, behind",
+  "close": "the engine closes in good order behind"
+}
+
+/** What can happen to an event, in words. */
+const deliveries: Record<EventFault["deed"], string> = {
+  twice: "is delivered twice",
+  late: "comes a minute late",
+  lost: "is kept, and the answer to who published it is lost"
+}
+
+/** What can happen in a call, in words. */
+const deeds: Record<Deed, (error: string) => string> = {
+  "fails": (error) => `fails with ${error}`,
+  "fails-late": (error) => `takes effect, then fails with ${error}`,
+  "dies": () => "dies without any effect",
+  "lost": () => "takes effect, and its answer is lost",
+  "hangs": () => "never answers, without any effect",
+  "late": () => "takes effect and never answers",
+  "interrupted": () => "the saga is to stop before it takes effect",
+  "interrupted-late": () => "the saga is to stop right behind its effect",
+  "interrupted-done": () => "the saga is to stop once it has succeeded",
+  "twice": () => "runs twice with one key"
+}
+
+const oneOf = (table: Record<string, unknown>) => `(${Object.keys(table).join("|")})`
+const crash = new RegExp(`^journal#(\\d+):${oneOf(crashes)}$`)
+const event = new RegExp(`^event#(\\d+):${oneOf(deliveries)}$`)
+const call = new RegExp(`^(~?)([^~#:()*+\\s]+?)(?:#(\\d+))?:${oneOf(deeds)}(?:\\(([^()*]*)\\))?(\\*?)$`)
+
+/** What is called otherwise than anything that can happen there. */
+const misspelt = (part: string): { readonly problem?: string } => {
+  const [, place, deed] = /^(~?[^~#:()*+\s]+(?:#\d+)?):([^~#:()*+\s]+)/.exec(part) ?? []
+  if (place === undefined || deed === undefined) return {}
+  const names = Object.keys(place.startsWith("journal#") ? crashes : place.startsWith("event#") ? deliveries : deeds)
+  return names.includes(deed)
+    ? {}
+    : { problem: `nothing that can happen is called "${deed}"; it is one of ${names.join(", ")}` }
+}
 
 /**
  * Reads a schedule of faults that `format` has written.
@@ -171,7 +210,7 @@ export const parse = (schedule: string): Result.Result<ReadonlyArray<Fault>, Sch
   const faults: Array<Fault> = []
   for (const part of schedule.split(" + ").map((part) => part.trim())) {
     const fault = faultOf(part)
-    if (fault === undefined) return Result.fail(new ScheduleInvalid({ schedule, part }))
+    if (fault === undefined) return Result.fail(new ScheduleInvalid({ schedule, part, ...misspelt(part) }))
     faults.push(fault)
   }
   return Result.succeed(faults)
@@ -222,37 +261,10 @@ const faultOf = (part: string): Fault | undefined => {
  * @since 0.1.0
  */
 export const words = (fault: Fault): string => {
-  if (fault.kind === "journal") {
-    const what: Record<CrashFault["deed"], string> = {
-      "crash-before": "the process dies right before",
-      "crash-after": "the process dies right behind",
-      "freeze": "the process is taken for dead, and goes on, behind",
-      "close": "the engine closes in good order behind"
-    }
-    return `${what[fault.deed]} write ${fault.write} to its journal`
-  }
-  if (fault.kind === "event") {
-    const what: Record<EventFault["deed"], string> = {
-      twice: "is delivered twice",
-      late: "comes a minute late",
-      lost: "is kept, and the answer to who published it is lost"
-    }
-    return `event ${fault.event} of the participants ${what[fault.deed]}`
-  }
+  if (fault.kind === "journal") return `${crashes[fault.deed]} write ${fault.write} to its journal`
+  if (fault.kind === "event") return `event ${fault.event} of the participants ${deliveries[fault.deed]}`
   const { call, deed, error = "an error", kind, lasting, path } = fault
-  const what: Record<Deed, string> = {
-    "fails": `fails with ${error}`,
-    "fails-late": `takes effect, then fails with ${error}`,
-    "dies": "dies without any effect",
-    "lost": "takes effect, and its answer is lost",
-    "hangs": "never answers, without any effect",
-    "late": "takes effect and never answers",
-    "interrupted": "the saga is to stop before it takes effect",
-    "interrupted-late": "the saga is to stop right behind its effect",
-    "interrupted-done": "the saga is to stop once it has succeeded",
-    "twice": "runs twice with one key"
-  }
   return `${kind === "compensation" ? "the compensation of " : ""}${path}${call === 1 ? "" : `, call ${call}`}: ${
-    what[deed]
+    deeds[deed](error)
   }${lasting ? ", and so does each further call" : ""}`
 }

@@ -393,6 +393,36 @@ describe("what is refused", () => {
       )
       const missed = yield* Effect.flip(SagaTest.replay(two, "tea#7:lost", options))
       assert.strictEqual(missed._tag, "FaultNotReached")
+      assert.include(missed.message, "A replay needs the saga and the options that the schedule is of")
+    }))
+
+  it.effect("a compensation where there is none, and a write where there is no journal", () =>
+    Effect.gen(function*() {
+      const saga = two.pipe(Saga.check("funds", { error: SoldOut, action: () => Effect.void }))
+      const none = yield* Effect.flip(SagaTest.replay(saga, "~funds:lost", options))
+      assert.include(none.message, "there is no such place; those of Shopping are tea, ~tea, cup, ~cup, funds")
+      const write = yield* Effect.flip(SagaTest.replay(saga, "journal#1:freeze", options))
+      assert.strictEqual(write._tag, "ScheduleInvalid")
+      assert.include(write.message, "there is no journal: give the option `journal`")
+      // Also where the saga does not come to: it could not happen there either.
+      const never = yield* Effect.flip(SagaTest.replay(saga, "cup:dies + ~tea#2:fails(SoldOut)", options))
+      assert.include(never.message, "it cannot happen there; what can is ~tea:fails, ~tea:dies")
+    }))
+
+  it.effect("what happens nowhere is told with what can", () =>
+    Effect.gen(function*() {
+      const { message } = yield* Effect.flip(SagaTest.replay(two, "tea:lost + cup:hang", options))
+      assert.strictEqual(
+        message,
+        `"cup:hang" in "tea:lost + cup:hang": nothing that can happen is called "hang"; it is one of fails, fails-late, dies, lost, hangs, late, interrupted, interrupted-late, interrupted-done, twice`
+      )
+      const crash = yield* Effect.flip(SagaTest.replay(two, "journal#2:crash", options))
+      assert.include(
+        crash.message,
+        `nothing that can happen is called "crash"; it is one of crash-before, crash-after, freeze, close`
+      )
+      const event = yield* Effect.flip(SagaTest.replay(two, "event#1:dropped", options))
+      assert.include(event.message, `nothing that can happen is called "dropped"; it is one of twice, late, lost`)
     }))
 
   it.effect("a fault in a schedule that can never happen where it is", () =>

@@ -111,9 +111,8 @@ export class Search {
   again(schedule: Schedule, text: string): Effect.Effect<void, SearchError | ScheduleInvalid> {
     return Effect.gen({ self: this }, function*() {
       for (const fault of schedule) {
-        if (!isOfCall(fault) || this.#placeOf(fault.path) !== undefined) continue
-        const places = callsIn(this.#places).map(nameOf).join(", ")
-        const problem = `there is no such place; those of ${this.#lab.definition.saga} are ${places}`
+        const problem = this.#nowhere(fault)
+        if (problem === undefined) continue
         return yield* new ScheduleInvalid({ schedule: text, part: format([fault]), problem })
       }
       const missed: Array<FaultNotReached> = []
@@ -129,13 +128,27 @@ export class Search {
     })
   }
 
+  /** Why a fault can be nowhere in this saga. */
+  #nowhere(fault: Fault): string | undefined {
+    if (fault.kind === "journal" && this.#lab.twin === undefined) {
+      return "there is no journal: give the option `journal`"
+    }
+    if (!isOfCall(fault)) return undefined
+    const place = this.#placeOf(fault.path)
+    if (place !== undefined && (fault.kind === "action" || place.compensated)) return undefined
+    const places = callsIn(this.#places).map(nameOf).join(", ")
+    return `there is no such place; those of ${this.#lab.definition.saga} are ${places}`
+  }
+
   /** Runs a schedule, unless there is a fault in it that could never happen where it is. */
   #checked(schedule: Schedule, text: string, payload: unknown): Effect.Effect<void, SearchError | ScheduleInvalid> {
     return Effect.gen({ self: this }, function*() {
       const { harness } = yield* this.#lab.run(planOf(schedule), payload)
       for (const fault of schedule) {
-        const call = isOfCall(fault) ? harness.calls.find((call) => isAt(fault, call)) : undefined
-        if (call === undefined || !isOfCall(fault)) continue
+        if (!isOfCall(fault)) continue
+        const there = harness.calls.filter(({ kind, path }) => kind === fault.kind && path === fault.path)
+        const call = there.find((call) => isAt(fault, call)) ?? there[0]
+        if (call === undefined) continue
         const possible = faultsOf(call, harness.samplesOf(call.step))
         const same = possible.some(({ deed, error }) => deed === fault.deed && error === fault.error)
         if (same && (!fault.lasting || canLast(fault))) continue
