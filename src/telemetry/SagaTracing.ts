@@ -31,9 +31,9 @@ import { annotate, Spans } from "./internal/spans.ts"
  * attempt and an unknown outcome on the span of the step; choices, lists of items, timers, unwinding and falling back
  * on the span of the execution.
  *
- * Every span has `saga.name`, `saga.version` and `saga.executionId`; that of a step `saga.path`, `saga.attempts` and, if
- * its outcome is unknown, `saga.uncertain` with the reason; that of an execution `saga.outcome` and, if it is stuck, `saga.reason`. It ends as the step or
- * the execution does: with the cause of its failure, or with an error that names what is open when it is stuck. No
+ * Every span has `saga.name`, `saga.version` and `saga.executionId`; that of a step `saga.path`, `saga.attempts`, the types
+ * of what it has published as `saga.events` and, if its outcome is unknown, `saga.uncertain` with the reason; that of an
+ * execution `saga.outcome` and, if it is stuck, `saga.reason`. It ends as the step or the execution does: with the cause of its failure, or with an error that names what is open when it is stuck. No
  * payload, item or result is in a span.
  *
  * In an engine an execution may leave the process and come back: each stay has a span `saga BookTrip`, all of them in the
@@ -260,6 +260,7 @@ class Trace implements Watch {
     const span = this.#steps[kind].get(event.path)
     if (!this.#spans.isOpen(span)) return
     span.attribute("saga.attempts", event.attempts)
+    if ("published" in event) span.attribute("saga.events", event.published.map(({ type }) => type).join())
     this.#spans.end(span, atMillis, exit)
   }
 

@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Deferred, Effect, Exit, Fiber, Logger, Schedule, Schema } from "effect"
 import { Saga } from "effect-saga"
+import { DomainEvent, MemoryBus, SagaEvents } from "effect-saga/events"
 import { TestClock } from "effect/testing"
 import { Traces } from "./traces.ts"
 
@@ -52,6 +53,24 @@ describe("the shape of a trace", () => {
         "  compensation hotel 30-32 ok -> action hotel",
         "  compensation flight 32-33 ok -> action flight"
       ])
+    }))
+
+  it.effect("events that a step has published stand in its span", () =>
+    Effect.gen(function*() {
+      const traces = new Traces()
+      const Told = DomainEvent.make("Told", { payload: Schema.String, key: (key) => key })
+      const Undone = DomainEvent.make("Undone", { payload: Schema.String, key: (key) => key })
+      const saga = Saga.make("Pay", { payload: Schema.Void }).pipe(
+        Saga.step("card", {
+          action: (_, context) =>
+            Effect.andThen(SagaEvents.publish(context, Told, "a"), SagaEvents.publish(context, Told, "b")),
+          compensation: (_, __, context) => SagaEvents.publish(context, Undone, "a")
+        }),
+        Saga.check("stock", { error: Schema.String, action: () => Effect.fail("none left") })
+      )
+      yield* runFor(0, traces.watch(Effect.provide(Saga.run(saga, undefined), MemoryBus.layer)))
+      assert.strictEqual(traces.named("action card").attributes.get("saga.events"), "Told,Told")
+      assert.strictEqual(traces.named("compensation card").attributes.get("saga.events"), "Undone")
     }))
 
   it.effect("spans that the code of a step opens are below the step's, in actions and in compensations", () =>
