@@ -233,8 +233,7 @@ const failed = <A, E>(frame: Sequence, cause: Cause.Cause<unknown>, endings: End
   if (execution.history?.unwinds.has("") !== true) {
     recorder?.record({ _tag: "UnwindStarted", atMillis: recorder.now(), scope: "", cause: first, ...failedAt(root) })
   }
-  const undone = Effect.flatMap(backward(frame), () => execution.sent(() => Effect.void))
-  return Effect.flatMap(undone, () => {
+  return Effect.flatMap(Effect.flatMap(backward(frame), () => told(execution)), () => {
     if (execution.leaving) return left(execution, endings)
     const failures = root.failures
     if (failures !== undefined) return stuck(frame, failures, "CompensationFailed", endings)
@@ -260,6 +259,14 @@ const failed = <A, E>(frame: Sequence, cause: Cause.Cause<unknown>, endings: End
     )
   })
 }
+
+/** What compensations have published in a fiber. They have undone what they had to, also when the bus does not take it. */
+const told = (execution: Execution): Effect.Effect<void> =>
+  Effect.catchCause(
+    execution.sent(() => Effect.void),
+    (cause) =>
+      quietly(Effect.logError(`What the compensations of ${execution.id} published was not taken by the bus`, cause))
+  )
 
 /** The last look at the books of an execution that went on: it is never said to be compensated when something is not. */
 const forgottenIn = (frame: Frame): Error | undefined => {

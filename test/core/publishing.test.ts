@@ -4,6 +4,7 @@ import { Cause, Effect, Exit, Fiber, Option, Schedule, Schema } from "effect"
 import { Saga, SagaObserver } from "effect-saga"
 import { DomainEvent, EventBus, type EventBusService, MemoryBus, SagaEvents } from "effect-saga/events"
 import { TestClock } from "effect/testing"
+import { logged } from "../engine/world.ts"
 
 const Sent = DomainEvent.make("Sent", { payload: Schema.Int, key: () => "o" })
 const trip = Saga.make("Trip", { payload: Schema.Void, key: () => "e" })
@@ -91,6 +92,27 @@ it.effect("a compensation publishes too, and what was published before it stays"
       )
     )
     assert.deepStrictEqual(lines, ["a#1=1", "a/compensation#1=2"])
+  }))
+
+it.effect("a bus that takes nothing stops a saga, and no unwind", () =>
+  Effect.gen(function*() {
+    const bus: EventBusService = {
+      publish: () => Effect.die("no route"),
+      subscribe: () => Effect.never,
+      "~mail": undefined
+    }
+    const undone: Array<string> = []
+    const saga = trip.pipe(
+      Saga.step("a", { action: () => Effect.void, compensation: () => Effect.sync(() => undone.push("a")) }),
+      Saga.step("b", {
+        action: (_, context) => say(context, 1),
+        compensation: (_given, _state, context) => Effect.andThen(say(context, 2), Effect.sync(() => undone.push("b")))
+      }),
+      Saga.check("c", { action: () => Effect.sync(() => void undone.push("never")) })
+    )
+    const [end, lines] = yield* logged(Effect.provideService(Saga.outcome(saga, undefined), EventBus, bus))
+    assert.deepStrictEqual([end._tag, undone], ["Compensated", ["b", "a"]])
+    assert.include(lines.join(), "What the compensations of Trip/e published was not taken by the bus")
   }))
 
 it.effect("`verify` publishes what it finds done, and an attempt that was cut does not", () =>

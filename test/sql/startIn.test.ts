@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Context, Effect, Exit, Fiber, Latch, Layer, Option, Redacted, Schema, type Scope, Tracer } from "effect"
 import { Saga } from "effect-saga"
+import { DomainEvent } from "effect-saga/events"
 import { type Journal, JournalCipher, JournalUnavailable } from "effect-saga/SagaJournal"
 import { SqlSagaEngine, SqlSagaJournal } from "effect-saga/sql"
 import * as NodeSqlite from "effect-saga/sql/NodeSqlite"
@@ -184,6 +185,28 @@ describe("one commit", () => {
       yield* goOn
       assert.strictEqual(yield* inTime("it ends", engine.await(ship, "Ship/A-1")), "van for A-1")
     }))
+
+  everywhere(
+    "an event that the bus is given in a transaction is no part of it: kept beside it, or refused by the one file that it has locked",
+    (here) =>
+      Effect.gen(function*() {
+        const Placed = DomainEvent.make("Placed", { payload: Schema.String, key: (order) => order })
+        const { bus } = yield* boot(here.store, [])
+        let published: Exit.Exit<void, unknown> | undefined
+        const transaction = here.sql.withTransaction(Effect.gen(function*() {
+          yield* insert(here.sql, "A-1")
+          published = yield* Effect.exit(bus.publish(Placed, "A-1"))
+          return yield* Effect.fail("rolled back")
+        }))
+        yield* inTime("it is answered", Effect.flip(transaction))
+        assert.deepStrictEqual(yield* orders(here.sql), [])
+        const { events } = yield* here.journal.events.log({ from: [{ type: "Placed", after: 0 }], limit: 10 })
+        const isKept = here.url.includes("://")
+        assert.deepStrictEqual(events.map(({ key }) => key), isKept ? ["A-1"] : [])
+        assert.strictEqual(isKept ? published?._tag : tagOf(published!), isKept ? "Success" : "JournalUnavailable")
+      }),
+    { statementTimeout: "100 millis" }
+  )
 
   const ends: Record<string, Effect.Effect<void, string>> = {
     "a failure": Effect.fail("no"),
