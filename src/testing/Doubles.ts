@@ -10,15 +10,12 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import * as Schema from "effect/Schema"
-import { SagaDefinitionError } from "../SagaError.ts"
 import type { Call } from "../SagaIntercept.ts"
 import { intercept } from "../SagaIntercept.ts"
-import type { AnySaga, Phase, Saga } from "../SagaValue.ts"
-import { definition } from "../SagaValue.ts"
+import type { Phase, Saga } from "../SagaValue.ts"
 import type { CompensationContext, StepContext } from "../StepContext.ts"
 import type { StepPath } from "../StepPath.ts"
-import type { Place } from "./internal/places.ts"
-import { callsIn, nameOf, placeIn, placesOf } from "./internal/places.ts"
+import { placed } from "./internal/places.ts"
 
 /**
  * A stub gave what its step cannot give. A defect, so that the saga does not take it for something that happens.
@@ -87,10 +84,12 @@ export const stub = <const N extends string, A, E, R2>(
 <P0, S, O, A0, E0, R, P extends Phase>(
   self: Saga<P0, S, O, A0, E0, R, P> & Fits<N, S, A>
 ): Saga<P0, S, O, A0, E0, R | R2, P> => {
-  const isThere = matcher(self, place)
+  const isThere = placed(self, place)
   return intercept((call) =>
     // What is called at the place of a compensation has the context of one.
-    isThere(call) ? checked(call, Effect.suspend(() => action(call.state, call.context as ContextAt<N>))) : call.run
+    isThere(call.kind, call.context.path)
+      ? checked(call, Effect.suspend(() => action(call.state, call.context as ContextAt<N>)))
+      : call.run
   )(self)
 }
 
@@ -192,29 +191,8 @@ export const gate: Effect.Effect<Gate> = Effect.sync(() => {
 export const hold =
   (place: string, gate: Gate, options?: { readonly behind?: boolean }) =>
   <P0, S, O, A, E, R, P extends Phase>(self: Saga<P0, S, O, A, E, R, P>): Saga<P0, S, O, A, E, R, P> => {
-    const isThere = matcher(self, place)
+    const isThere = placed(self, place)
     const around = ({ run }: Call) =>
       options?.behind === true ? Effect.tap(run, () => gate.pass) : Effect.andThen(gate.pass, run)
-    return intercept((call) => isThere(call) ? around(call) : call.run)(self)
+    return intercept((call) => isThere(call.kind, call.context.path) ? around(call) : call.run)(self)
   }
-
-/** Whether a call is at a place; throws when a saga has no such place. */
-const matcher = (saga: AnySaga, place: string): (call: Call) => boolean => {
-  const shape = definition(saga)
-  const places = placesOf(shape)
-  const placeOf = placeIn(places)
-  const kind = place.startsWith("~") ? "compensation" : "action"
-  const path = kind === "compensation" ? place.slice(1) : place
-  const found = placeOf(path)
-  if (found === undefined || kind === "compensation" && !found.compensated) {
-    throw new SagaDefinitionError({
-      saga: shape.saga,
-      path: place,
-      problem: `there is no such place: ${namesOf(places)}`
-    })
-  }
-  return (call) =>
-    call.kind === kind && (call.context.path === path || found.pattern === path && placeOf(call.context.path) === found)
-}
-
-const namesOf = (places: ReadonlyArray<Place>): string => `its places are ${callsIn(places).map(nameOf).join(", ")}`

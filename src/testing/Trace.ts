@@ -11,7 +11,10 @@ import type * as Exit from "effect/Exit"
 import type { SagaEvent } from "../SagaEvent.ts"
 import { Observers } from "../SagaObserver.ts"
 import type { SagaObserver } from "../SagaObserver.ts"
+import type { AnySaga } from "../SagaValue.ts"
+import { definition } from "../SagaValue.ts"
 import { printable } from "../StepPath.ts"
+import { placed } from "./internal/places.ts"
 
 /**
  * The facts of the executions that ran in an effect.
@@ -93,18 +96,32 @@ export const trace = <A, E, R>(
   })
 
 /**
- * How often the action of a step was started and tried, or with a `~` before the path its compensation, in all executions.
+ * How often the action of a step was started and tried, or with a `~` before the path its compensation, in all executions of
+ * a saga.
+ *
+ * **Details**
+ *
+ * The path of a step inside a `forEach` has the key of an item, or a `*` for all. A path without a step throws a
+ * `SagaDefinitionError`, so that one that is misspelt does not count as one that was never called.
  *
  * @category observing
  * @since 0.1.0
  */
-export const calls = ({ executions }: Trace, place: string): number => {
-  const [started, failed]: ReadonlyArray<SagaEvent["_tag"]> = place.startsWith("~")
-    ? ["CompensationStarted", "CompensationAttemptFailed"]
-    : ["StepStarted", "StepAttemptFailed"]
-  const path = place.replace(/^~/, "")
-  return executions.flatMap(({ facts }) => facts)
-    .filter((fact) => (fact._tag === started || fact._tag === failed) && "path" in fact && fact.path === path).length
+export const calls = ({ executions }: Trace, saga: AnySaga, place: string): number => {
+  const isThere = placed(saga, place)
+  const { saga: name } = definition(saga)
+  return executions.filter((execution) => execution.saga === name).flatMap(({ facts }) => facts).filter((fact) => {
+    const kind = called[fact._tag]
+    return kind !== undefined && "path" in fact && isThere(kind, fact.path)
+  }).length
+}
+
+/** The facts that stand for a call. */
+const called: { readonly [Tag in SagaEvent["_tag"]]?: "action" | "compensation" } = {
+  StepStarted: "action",
+  StepAttemptFailed: "action",
+  CompensationStarted: "compensation",
+  CompensationAttemptFailed: "compensation"
 }
 
 /**
@@ -143,7 +160,7 @@ export class OutOfOrder extends Data.TaggedError("OutOfOrder")<{
  * const program = Effect.gen(function*() {
  *   const { trace } = yield* SagaTest.trace(Saga.run(saga, undefined))
  *   yield* SagaTest.inOrder(trace, ["flight", "hotel", "funds", "~hotel", "~flight"])
- *   return SagaTest.calls(trace, "hotel")
+ *   return SagaTest.calls(trace, saga, "hotel")
  * })
  * await Effect.runPromise(program) // => 1
  * ```

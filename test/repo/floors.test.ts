@@ -162,7 +162,7 @@ const floors: Record<string, number> = {
   // F5: the test kit, a room that shows what it found by the timeline of another
   "testing/Conformance": 60,
   "testing/Fault": 60,
-  "testing/Trace": 60,
+  "testing/Trace": 61,
   "testing/internal/asking": 60,
   "testing/internal/current": 60,
   "testing/internal/bus": 62,

@@ -158,10 +158,16 @@ describe("a trace", () => {
       yield* Effect.promise(() =>
         import("vitest").then(({ expect }) => expect(trace.text).toMatchFileSnapshot("golden/trace.txt"))
       )
-      assert.strictEqual(SagaTest.calls(trace, "way/first/cheap"), 2)
-      assert.strictEqual(SagaTest.calls(trace, "~seat"), 5)
-      assert.strictEqual(SagaTest.calls(trace, "funds"), 1)
-      assert.strictEqual(SagaTest.calls(trace, "nothing"), 0)
+      assert.strictEqual(SagaTest.calls(trace, stuck, "way/first/cheap"), 2)
+      assert.strictEqual(SagaTest.calls(trace, stuck, "~seat"), 5)
+      assert.strictEqual(SagaTest.calls(trace, stuck, "funds"), 1)
+      assert.strictEqual(SagaTest.calls(trace, stuck, "lines/tea/reserve"), 1)
+      assert.strictEqual(SagaTest.calls(trace, stuck, "lines/*/reserve"), 1)
+      assert.strictEqual(SagaTest.calls(trace, stuck, "lines/cup/reserve"), 0)
+      const misspelt = () => SagaTest.calls(trace, stuck, "~funds")
+      assert.throws(misspelt, `Saga "Order", at "~funds": there is no such place: its places are seat, ~seat, lines/*/`)
+      const another = Saga.make("Another", { payload: Schema.Void }).pipe(Saga.step("seat", item))
+      assert.strictEqual(SagaTest.calls(trace, another, "seat"), 0)
     }))
 
   it.effect("knows what came before what", () =>

@@ -1,5 +1,7 @@
 /** The places of a saga: the steps that its definition has, and which of them a path belongs to. It runs nothing. */
-import type { NodeDefinition, SagaDefinition } from "../../SagaValue.ts"
+import { SagaDefinitionError } from "../../SagaError.ts"
+import type { AnySaga, NodeDefinition, SagaDefinition } from "../../SagaValue.ts"
+import { definition } from "../../SagaValue.ts"
 import type { StepPath } from "../../StepPath.ts"
 import { escape } from "../../StepPath.ts"
 
@@ -75,4 +77,25 @@ export const placeIn = (places: ReadonlyArray<Place>): (path: StepPath) => Place
       pattern.length === segments.length && pattern.every((segment, i) => segment === "*" || segment === segments[i])
     )?.[1]
   }
+}
+
+/**
+ * Whether something is called at a place, which is named as in options, by the kind and the path of the call. Throws when a
+ * saga has no such place.
+ */
+export const placed = (saga: AnySaga, place: string): (kind: string, path: StepPath) => boolean => {
+  const shape = definition(saga)
+  const places = placesOf(shape)
+  const placeOf = placeIn(places)
+  const wanted = place.startsWith("~") ? "compensation" : "action"
+  const name = wanted === "compensation" ? place.slice(1) : place
+  const found = placeOf(name)
+  if (found === undefined || wanted === "compensation" && !found.compensated) {
+    throw new SagaDefinitionError({
+      saga: shape.saga,
+      path: place,
+      problem: `there is no such place: its places are ${callsIn(places).map(nameOf).join(", ")}`
+    })
+  }
+  return (kind, path) => kind === wanted && (path === name || found.pattern === name && placeOf(path) === found)
 }
