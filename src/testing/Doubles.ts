@@ -35,10 +35,18 @@ export class StubInvalid extends Data.TaggedError("StubInvalid")<{
 /** What is told to what stands at a place. */
 type ContextAt<N extends string> = N extends `~${string}` ? CompensationContext : StepContext
 
+/** A place, where the saga knows by the name whether it has one: not behind its output, nor inside of another node. */
+type Known<N extends string, S> = string extends N | keyof S ? unknown
+  : S extends string ? unknown
+  : N extends `${string}/${string}` ? unknown
+  : N extends `~${infer Name}` ? Name extends keyof S ? unknown : `there is no step "${Name}"`
+  : N extends keyof S ? unknown
+  : `there is no step "${N}"`
+
 /** What stands in for a result, where the saga knows by the name of the step what that has to be. */
 type Fits<N extends string, S, A> = N extends keyof S
   ? [A] extends [S[N]] ? unknown : `the stub of "${N}" gives another result than its step`
-  : unknown
+  : Known<N, S>
 
 /**
  * Replaces the action of a step, or with a `~` before the path its compensation.
@@ -51,8 +59,9 @@ type Fits<N extends string, S, A> = N extends keyof S
  * **Details**
  *
  * The path of a step inside a `forEach` has the key of an item, for that item alone, or a `*` for all. What the stub gives
- * is checked: by the compiler where the step stands at the top of the saga, and by the schemas of the step when it runs;
- * what does not fit is a defect `StubInvalid`. A path without a step throws a `SagaDefinitionError`.
+ * is checked: by the compiler where the step stands at the top of the saga, and by the schemas of the step when it runs,
+ * errors too; what does not fit is a defect `StubInvalid`. A path without a step throws a `SagaDefinitionError`, and where
+ * the step would stand at the top it does not compile.
  *
  * **Gotchas**
  *
@@ -189,8 +198,10 @@ export const gate: Effect.Effect<Gate> = Effect.sync(() => {
  * @since 0.1.0
  */
 export const hold =
-  (place: string, gate: Gate, options?: { readonly behind?: boolean }) =>
-  <P0, S, O, A, E, R, P extends Phase>(self: Saga<P0, S, O, A, E, R, P>): Saga<P0, S, O, A, E, R, P> => {
+  <const N extends string>(place: N, gate: Gate, options?: { readonly behind?: boolean }) =>
+  <P0, S, O, A, E, R, P extends Phase>(
+    self: Saga<P0, S, O, A, E, R, P> & Known<N, S>
+  ): Saga<P0, S, O, A, E, R, P> => {
     const isThere = placed(self, place)
     const around = ({ run }: Call) =>
       options?.behind === true ? Effect.tap(run, () => gate.pass) : Effect.andThen(gate.pass, run)

@@ -44,8 +44,8 @@ export interface ExploreOptions<P, R, R2> {
    * come twice, late, or with its answer lost.
    */
   readonly services: Layer.Layer<Exclude<R, EventBus> | R2, unknown, EventBus>
-  /** What has to hold when a run is over, however it ended: fails when it does not. */
-  readonly invariant?: (run: Explored<P>) => Effect.Effect<unknown, unknown, R | R2>
+  /** What has to hold when a run is over, however it ended: fails when it does not. An answer `false` is no failure, and refused. */
+  readonly invariant?: (run: Explored<P>) => Effect.Effect<NoBoolean, unknown, R | R2>
   /**
    * Runs on a durable engine with this journal, built anew for each run: then its process also dies right before and
    * right behind each write to it, its engine closes there, and what can happen in a fiber too has to end as there.
@@ -86,6 +86,9 @@ export interface ExploreOptions<P, R, R2> {
   /** Places that none of the payloads leads to, as above. Without it they are an error, `PlacesUnreached`. */
   readonly unreachable?: ReadonlyArray<string>
 }
+
+/** What an invariant may give, and nobody looks at. (A `void` alone would let everything in: what gives more may stand there.) */
+type NoBoolean = void | object | string | number | bigint | symbol | null | undefined
 
 type ExploreError = SagaViolation | FaultNotReached | PlacesUnreached | PlacesUnknown | NoSample
 

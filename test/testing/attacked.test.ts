@@ -90,14 +90,6 @@ describe("what never rests", () => {
     }))
 })
 
-it.effect("an invariant that gives `false` does not hold", () =>
-  Effect.gen(function*() {
-    const saga = trip.pipe(Saga.check("end", check))
-    const error = yield* violation(SagaTest.explore(saga, { ...plain, invariant: () => Effect.succeed(false) }))
-    assert.strictEqual(error.problem, "it gave `false`")
-    yield* SagaTest.explore(saga, { ...plain, invariant: () => Effect.succeed(true) })
-  }))
-
 it.effect("every member of a union of errors is tried, also of one that refers to itself", () =>
   Effect.gen(function*() {
     class Full extends Schema.TaggedError<Full>()("Full", {}) {}

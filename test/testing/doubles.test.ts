@@ -76,8 +76,9 @@ describe("a stub", () => {
     }))
 
   it("of a place that is not there is refused at once", () => {
+    const misspelt: string = "seats"
     assert.throws(
-      () => order.pipe(SagaTest.stub("seats", () => Effect.void)),
+      () => order.pipe(SagaTest.stub(misspelt, () => Effect.void)),
       `Saga "Order", at "seats": there is no such place: its places are seat, ~seat, lines/*/reserve, ~lines/*/reserve, funds`
     )
     assert.throws(() => order.pipe(SagaTest.stub("~funds", () => Effect.void)), "there is no such place")

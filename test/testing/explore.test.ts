@@ -261,6 +261,14 @@ ${found.timeline}
       assert.isTrue(Cause.hasDies(found.cause!))
     }))
 
+  it.effect("an invariant that gives false is a violation, where its type has not refused it", () =>
+    Effect.gen(function*() {
+      const invariant = (): Effect.Effect<never> =>
+        JSON.parse("[]").length === 0 ? Object(Effect.succeed(false)) : Effect.never
+      const found = yield* violation(SagaTest.explore(two, { ...options, invariant }))
+      assert.strictEqual(found.problem, "it gives `false`: let it fail, and say why")
+    }))
+
   it.effect("an action that nobody interrupts and that never answers: it does not end", () =>
     Effect.gen(function*() {
       const saga = start.pipe(Saga.step("tea", { ...item, action: () => Effect.never }))

@@ -38,7 +38,9 @@ export const compile = async (files: Readonly<Record<string, string>>): Promise<
 const settings = {
   extends: join(root, "tsconfig.json"),
   compilerOptions: {
-    paths: { "effect-saga": [join(root, "src/index.ts")], "effect-saga/events": [join(root, "src/events/index.ts")] },
+    paths: Object.fromEntries(
+      ["", "/events", "/testing"].map((room) => [`effect-saga${room}`, [join(root, `src${room}/index.ts`)]])
+    ),
     types: []
   },
   include: ["**/*.ts"]

@@ -137,10 +137,13 @@ export class Lab {
     return Effect.gen(function*() {
       for (const [name, check] of checks) {
         const exit = yield* Effect.exit(world.aside(check, name))
-        // Who answers whether it holds has said that it does not.
+        // The types refuse it; one that slipped through them must not pass for true.
         if (Exit.isSuccess(exit)) {
           if (exit.value !== false) continue
-          return { broken: { invariant: name, problem: "it gave `false`" }, cause: undefined }
+          return {
+            broken: { invariant: name, problem: "it gives `false`: let it fail, and say why" },
+            cause: undefined
+          }
         }
         const [error] = Cause.prettyErrors(exit.cause)
         return { broken: { invariant: name, problem: error?.message ?? "it was interrupted" }, cause: exit.cause }
