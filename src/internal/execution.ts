@@ -193,6 +193,16 @@ export class Execution {
     return Effect.flatMap(send(events), next)
   }
 
+  /** The same in an unwind, which nothing stops: what the bus does not take is logged. */
+  told<A, E>(next: () => Effect.Effect<A, E>): Effect.Effect<A, E> {
+    if (this.outgoing === undefined) return next()
+    const sent = Effect.catchCause(
+      this.sent(() => Effect.void),
+      (cause) => Effect.logError(`The bus did not take what ${this.id} has published, which unwinds`, cause)
+    )
+    return Effect.flatMap(sent, next)
+  }
+
   get history(): History | undefined {
     return this.residence?.history
   }

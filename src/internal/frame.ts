@@ -391,6 +391,8 @@ export class Frame implements UndoLog {
   }
 
   compensate(index: number, attempt: number): AnyEffect {
+    const { execution } = this
+    if (execution.outgoing !== undefined) return execution.told(() => this.compensate(index, attempt))
     const begun = attempt > 1 || this.pastAt(index) !== undefined
     const committed = begun ? this.execution.recorder?.commit() : this.#announceUndo(index)
     return committed === undefined

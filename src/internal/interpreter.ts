@@ -68,8 +68,11 @@ export class Sequence extends Frame {
   end: number = this.nodes.length
   /** How many nodes there are up to the last that has facts. */
   #recorded: number | undefined
+  /** The loop hands on what was published, in place of a node. */
+  #sends = false
 
   while(): boolean {
+    if (this.execution.outgoing !== undefined) return true
     if (this.index >= this.end || this.halted) return false
     return !this.savePoint.signal.stopped || this.#isRecorded()
   }
@@ -114,8 +117,13 @@ export class Sequence extends Frame {
 
   /** The next node. Past the commit point an interruption has waited for the last one, and nothing more is started. */
   body(): AnyEffect {
+    const { execution } = this
+    if (execution.outgoing !== undefined) {
+      this.#sends = true
+      return execution.sent(() => Effect.void)
+    }
     const node = this.nodes[this.index]!
-    if (!this.execution.committed) return this.visit(node)
+    if (!execution.committed) return this.visit(node)
     return Effect.flatMap(interrupted(this), (stop) => {
       if (!stop) return this.visit(node)
       this.halted = true
@@ -124,10 +132,6 @@ export class Sequence extends Frame {
   }
 
   visit(node: Node): AnyEffect {
-    return this.execution.outgoing === undefined ? this.#visit(node) : this.execution.sent(() => this.#visit(node))
-  }
-
-  #visit(node: Node): AnyEffect {
     switch (node._tag) {
       case "Step":
         return this.execution.residence !== undefined
@@ -158,6 +162,10 @@ export class Sequence extends Frame {
 
   /** The current node has ended without a failure. A plain action is booked here, in the tick in which it returned. */
   step(value: unknown): void {
+    if (this.#sends) {
+      this.#sends = false
+      return
+    }
     if (this.progress === Progress.InFlight) this.succeeded(this.nodes[this.index] as StepNode, value, 1)
     if (!this.halted) this.index++
   }

@@ -77,8 +77,8 @@ const telling = <A, E>(endings: Endings<A, E>): Endings<A, E> => ({
 export const advance = <A, E>(execution: Execution, endings: Endings<A, E>): Effect.Effect<A, E> => {
   const frame = open(execution)
   return Effect.matchCauseEffect(spine(frame), {
-    onFailure: (cause) => execution.sent(() => failed(frame, cause, endings)),
-    onSuccess: () => execution.sent(() => ended(frame, endings))
+    onFailure: (cause) => failed(frame, cause, endings),
+    onSuccess: () => ended(frame, endings)
   })
 }
 
@@ -233,7 +233,7 @@ const failed = <A, E>(frame: Sequence, cause: Cause.Cause<unknown>, endings: End
   if (execution.history?.unwinds.has("") !== true) {
     recorder?.record({ _tag: "UnwindStarted", atMillis: recorder.now(), scope: "", cause: first, ...failedAt(root) })
   }
-  return Effect.flatMap(Effect.flatMap(backward(frame), () => told(execution)), () => {
+  return Effect.flatMap(Effect.flatMap(backward(frame), () => execution.told(() => Effect.void)), () => {
     if (execution.leaving) return left(execution, endings)
     const failures = root.failures
     if (failures !== undefined) return stuck(frame, failures, "CompensationFailed", endings)
@@ -259,14 +259,6 @@ const failed = <A, E>(frame: Sequence, cause: Cause.Cause<unknown>, endings: End
     )
   })
 }
-
-/** What compensations have published in a fiber. They have undone what they had to, also when the bus does not take it. */
-const told = (execution: Execution): Effect.Effect<void> =>
-  Effect.catchCause(
-    execution.sent(() => Effect.void),
-    (cause) =>
-      quietly(Effect.logError(`What the compensations of ${execution.id} published was not taken by the bus`, cause))
-  )
 
 /** The last look at the books of an execution that went on: it is never said to be compensated when something is not. */
 const forgottenIn = (frame: Frame): Error | undefined => {

@@ -4,7 +4,7 @@ import { Cause, Effect, Exit, Fiber, Option, Schedule, Schema } from "effect"
 import { Saga, SagaObserver } from "effect-saga"
 import { DomainEvent, EventBus, type EventBusService, MemoryBus, SagaEvents } from "effect-saga/events"
 import { TestClock } from "effect/testing"
-import { logged } from "../engine/world.ts"
+import { Gate, logged } from "../engine/world.ts"
 
 const Sent = DomainEvent.make("Sent", { payload: Schema.Int, key: () => "o" })
 const trip = Saga.make("Trip", { payload: Schema.Void, key: () => "e" })
@@ -112,7 +112,7 @@ it.effect("a bus that takes nothing stops a saga, and no unwind", () =>
     )
     const [end, lines] = yield* logged(Effect.provideService(Saga.outcome(saga, undefined), EventBus, bus))
     assert.deepStrictEqual([end._tag, undone], ["Compensated", ["b", "a"]])
-    assert.include(lines.join(), "What the compensations of Trip/e published was not taken by the bus")
+    assert.include(lines.join(), "The bus did not take what Trip/e has published, which unwinds")
   }))
 
 it.effect("`verify` publishes what it finds done, and an attempt that was cut does not", () =>
@@ -214,3 +214,77 @@ it.effect("a saga that waits for it receives it", () =>
     yield* Saga.run(sends, undefined)
     assert.strictEqual(yield* Fiber.join(waiting), 5)
   }).pipe(Effect.provide(MemoryBus.layer)))
+
+const limited = { correlate: () => "o", timeout: "1 minute" } as const
+
+/** What a saga gives within two seconds. */
+const soon = <S, O, A, E>(saga: Saga.Saga<void, S, O, A, E, EventBus>) =>
+  Effect.gen(function*() {
+    const running = yield* Effect.forkChild(Saga.run(saga, undefined))
+    yield* TestClock.adjust("2 seconds")
+    return running.pollUnsafe()
+  }).pipe(Effect.provide(MemoryBus.layer))
+
+it.effect("what the last step of a branch publishes comes to the branch beside it at once", () =>
+  Effect.gen(function*() {
+    const saga = trip.pipe(
+      Saga.parallel((fork) => [
+        fork.pipe(Saga.sleep("nap", "1 second"), Saga.check("a", { action: (_, context) => say(context, 5) })),
+        fork.pipe(Saga.awaitEvent("sent", Sent, limited))
+      ]),
+      Saga.output(Schema.Int, ({ sent }) => sent)
+    )
+    assert.deepStrictEqual(yield* soon(saga), Exit.succeed(5))
+  }))
+
+it.effect("so does what a compensation publishes, before the next one begins", () =>
+  Effect.gen(function*() {
+    const saga = trip.pipe(
+      Saga.parallel((fork) => [
+        fork.pipe(
+          Saga.sleep("nap", "1 second"),
+          Saga.orElse("way", (first) =>
+            first.pipe(
+              Saga.step("slow", {
+                action: () => Effect.void,
+                compensation: () => Effect.sleep("1 hour"),
+                compensationTimeout: "2 hours"
+              }),
+              Saga.step("a", { action: () => Effect.void, compensation: (_given, _state, context) => say(context, 6) }),
+              Saga.check("no", { error: Schema.String, action: () => Effect.fail("no") })
+            ), (second) => second)
+        ),
+        fork.pipe(
+          Saga.awaitEvent("sent", Sent, limited),
+          Saga.check("heard", { action: ({ sent }) => Effect.sync(() => void heard.push(sent)) })
+        )
+      ])
+    )
+    const heard: Array<number> = []
+    yield* soon(saga)
+    assert.deepStrictEqual(heard, [6])
+    yield* TestClock.adjust("2 hours")
+  }))
+
+it.effect("a saga that is cut when its action has just succeeded has published, before it unwinds", () =>
+  Effect.gen(function*() {
+    const [lines] = yield* told((mark) =>
+      Effect.gen(function*() {
+        const gate = new Gate()
+        const saga = trip.pipe(
+          Saga.step("a", {
+            interruptible: false,
+            action: (_, context) => Effect.andThen(say(context, 1), gate.pass),
+            compensation: () => mark("undone")
+          }),
+          Saga.check("b", { action: () => mark("never") })
+        )
+        const running = yield* Effect.forkChild(Saga.run(saga, undefined))
+        yield* gate.reached
+        yield* Effect.forkChild(Fiber.interrupt(running), { startImmediately: true })
+        yield* gate.open
+        yield* Fiber.await(running)
+      })
+    )
+    assert.deepStrictEqual(lines, ["a#1=1", "undone"])
+  }))
