@@ -41,7 +41,7 @@ export interface ExploreOptions<P, R, R2> {
   /**
    * The services of its steps: fakes that behave as the real ones do. Built anew for each run. If there is a `Ledger`
    * among them, it has to balance. There is an `EventBus` around them: what they publish there comes to the saga, and may
-   * come twice, late, or with its answer lost.
+   * come twice, late, or with its answer lost. With a `journal` they may not give one of their own, which no engine hears.
    */
   readonly services: Layer.Layer<Exclude<R, EventBus> | R2, unknown, EventBus>
   /** What has to hold when a run is over, however it ended: fails when it does not. An answer `false` is no failure, and refused. */

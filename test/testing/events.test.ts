@@ -2,7 +2,7 @@
 import { assert, it } from "@effect/vitest"
 import { Context, Effect, Layer, Ref, Schema } from "effect"
 import { Saga } from "effect-saga"
-import { DomainEvent, EventBus } from "effect-saga/events"
+import { DomainEvent, EventBus, MemoryBus } from "effect-saga/events"
 import { SagaJournal } from "effect-saga/SagaJournal"
 import { Fault, SagaTest } from "effect-saga/testing"
 
@@ -106,6 +106,14 @@ it.effect("a wait without a limit whose event never comes does not end", () =>
     )
     const error = yield* Effect.flip(SagaTest.explore(saga, { payload: "A-1", services: Layer.empty }))
     assert.include(error.message, "nothing moves any more, and it has not ended; the last fact is EventAwaited")
+  }))
+
+it.effect("a bus of one's own is kept in a fiber, and refused on an engine, which would not hear it", () =>
+  Effect.gen(function*() {
+    const own = { ...options, services: Layer.provideMerge(Payments.layer, MemoryBus.layer), depth: 0 }
+    yield* SagaTest.explore(order(true), own)
+    const exit = yield* Effect.exit(SagaTest.explore(order(true), { ...own, journal: SagaJournal.layerMemory }))
+    assert.include(String(exit), "an EventBus of its own, and an engine hears only what is published on the engine")
   }))
 
 it.effect("what the saga publishes comes to its own waits", () =>

@@ -85,6 +85,9 @@ export class Lab {
         bus.attach(Context.get(yield* build(MemoryBus.layerWith({ keep: "Infinity" })), EventBus))
       }
       const own = yield* build(Layer.provide(services, Layer.succeed(EventBus, bus)))
+      if (journal !== undefined && Context.getOrElse(own, EventBus, () => bus) !== bus) {
+        return yield* Effect.die(new Error(deaf))
+      }
       // Who brings a bus of his own keeps it.
       const context: Context.Context<never> = Context.merge(Context.make(EventBus, bus), own)
       const ran = journal === undefined
@@ -152,6 +155,10 @@ export class Lab {
     })
   }
 }
+
+/** What is said of a bus on which nothing comes to the saga. */
+const deaf =
+  "the layer of the services gives an EventBus of its own, and an engine hears only what is published on the engine: leave it out of the layer, an exploration gives one"
 
 /** The deeds after which somebody stops waiting. */
 const stopping: ReadonlySet<Fault["deed"]> = new Set(
