@@ -167,7 +167,7 @@ describe("events that come from outside the saga, on an engine as in a fiber", (
       payload: undefined,
       services: outside(millis),
       journal: SagaJournal.layerMemory,
-      limit: 400
+      limit: 150
     })
   for (const millis of [0, 1_000]) {
     it.effect(

@@ -252,6 +252,23 @@ ${found.timeline}
       assert.strictEqual(found.faults.length, 1)
     }))
 
+  it.effect("by a random program too what ends otherwise on an engine than in a fiber", () =>
+    Effect.gen(function*() {
+      const kept = { n: 1 }
+      const saga = start.pipe(
+        Saga.step("tea", {
+          success: Schema.Struct({ n: Schema.Int }),
+          action: () => Effect.succeed(kept),
+          compensation: (given) => given === kept ? Effect.void : Effect.fail("another one")
+        }),
+        Saga.check("end", { error: SoldOut, action: () => Effect.void })
+      )
+      const engine = { ...options, depth: 0, random: 100, journal: SagaJournal.layerMemory }
+      const found = yield* violation(SagaTest.explore(saga, engine))
+      assert.match(found.invariant, /^I10/)
+      assert.strictEqual(found.faults.length, 1)
+    }))
+
   it.effect("an invariant that dies is a violation too", () =>
     Effect.gen(function*() {
       const found = yield* violation(

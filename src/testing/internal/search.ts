@@ -162,8 +162,7 @@ export class Search {
 
   #judge(verdict: Verdict, schedule: Schedule, payload: unknown): Effect.Effect<void, SagaViolation> {
     return Effect.gen({ self: this }, function*() {
-      const broken = verdict.broken ?? (schedule.length === 0 ? failsAlone(verdict) : undefined) ??
-        (yield* this.#differs(verdict, schedule, payload))
+      const broken = yield* this.#broken(verdict, schedule, payload)
       if (broken === undefined) {
         this.#ended[verdict.state!.status as Explored["status"]]++
         this.#runs++
@@ -181,6 +180,12 @@ export class Search {
         cause: verdict.cause
       })
     })
+  }
+
+  /** What a run breaks by itself, or beside others. */
+  #broken(verdict: Verdict, schedule: Schedule, payload: unknown): Effect.Effect<Verdict["broken"]> {
+    const alone = verdict.broken ?? (schedule.length === 0 ? failsAlone(verdict) : undefined)
+    return alone === undefined ? this.#differs(verdict, schedule, payload) : Effect.succeed(alone)
   }
 
   /** On an engine it ends as in a fiber, where the same can happen there. */
@@ -277,15 +282,16 @@ export class Search {
       const { payloads, seed } = this.#bounds
       const payload = payloads[program % payloads.length]
       const plan: Plan = drawing(seed + program)
-      const { harness, ...verdict } = yield* this.#lab.run(plan, payload)
-      this.#see(harness)
-      if (verdict.broken === undefined) {
+      const verdict = yield* this.#lab.run(plan, payload)
+      const { injected } = verdict.harness
+      this.#see(verdict.harness)
+      if ((yield* this.#broken(verdict, injected, payload)) === undefined) {
         this.#ended[verdict.state!.status as Explored["status"]]++
         return
       }
-      yield* this.#shrink(harness.injected, payload)
+      yield* this.#shrink(injected, payload)
       // None of the shorter ones is reached as it was, so that this is the shortest.
-      yield* this.#judge({ harness, ...verdict }, harness.injected, payload)
+      yield* this.#judge(verdict, injected, payload)
     })
   }
 
@@ -295,8 +301,8 @@ export class Search {
       let shortest = schedule
       for (let index = 0; index < shortest.length;) {
         const shorter = shortest.filter((_, other) => other !== index)
-        const { broken } = yield* this.#lab.run(planOf(shorter), payload)
-        if (broken === undefined) index++
+        const verdict = yield* this.#lab.run(planOf(shorter), payload)
+        if ((yield* this.#broken(verdict, shorter, payload)) === undefined) index++
         else shortest = shorter
       }
       yield* this.one(shortest, payload)
