@@ -355,8 +355,8 @@ export interface Operations {
   /** How many dead letters there are. */
   readonly deadLetterCount: Effect.Effect<number, JournalUnavailable>
   /**
-   * Hands a dead letter out again. The subscription that could not handle it gets it once more, as soon as it has nothing else
-   * to read: if it handles it now the dead letter is gone, if not it is one again. One that nobody has received is an event as if
+   * Hands a dead letter out again. The subscription that could not handle it gets it once more, when it has nothing else to
+   * read: if it handles it now the dead letter is gone, if not it is one again. One that nobody has received is an event as if
    * it were published now, with its id.
    */
   readonly redeliver: (number: number) => Effect.Effect<void, DeadLetterNotFound | JournalUnavailable>

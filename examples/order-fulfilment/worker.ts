@@ -15,7 +15,7 @@ import { fulfilWith } from "./saga.ts"
 
 const [journal, books] = process.argv.slice(2) as [string, string]
 
-const fulfil = fulfilWith("2 seconds")
+const fulfil = fulfilWith("4 seconds")
 
 const Customers = SagaEvents.relay({
   name: "customers",

@@ -594,7 +594,10 @@ export const suite = (name: string, backend: Backend): void => {
           yield* fact(store.journal, "e", "EventAwaited late")
           yield* publish(third, 8)
           while ((yield* store.journal.events.wake) > 0) { /* until all are told */ }
-          assert.strictEqual((yield* store.journal.events.forget({ keptBeforeMillis: 1e15, limit: 100 })).count, 3)
+          // What an engine tells of just now is left for the next time.
+          let forgotten = 0
+          const forget = store.journal.events.forget({ keptBeforeMillis: 1e15, limit: 100 })
+          yield* eventually("all are forgotten", Effect.map(forget, ({ count }) => (forgotten += count) === 3))
           yield* third.engine.abandon("e", { actor: "ann", comment: "nobody refuses" })
         })
     )

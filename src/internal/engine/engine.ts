@@ -530,6 +530,8 @@ export class Engine {
 
   /** The subscriptions that run here, by name, each with what tells it that there may be more. */
   readonly subscriptions = new Map<string, Latch.Latch>()
+  /** How many dead letters were handed out again here. */
+  redelivered = 0
 
   /** Wakes who awaits events that are kept, and hands on what was said to those that run here. */
   get announce(): Effect.Effect<void, JournalUnavailable> {

@@ -32,21 +32,26 @@ export const subscribe = (engine: Engine, subscription: AnySubscription): Effect
       const kind = subscription.events.find(({ type }) => type === kept.type)
       return { kept, type: kept.type, id: kept.id, event: envelopeIn(kind?.payload, kept) }
     }
+    // Where others write there may be some at any time.
+    let asked = -1
+    const again = Effect.suspend(() => {
+      if (asked === engine.redelivered && !engine.journal.shared) return Effect.succeed([])
+      asked = engine.redelivered
+      return engine.patiently(events.redelivered(name, types, page))
+    })
     let positions = yield* engine.patiently(events.advance(name, types, 0))
     const log: EventLog<Entry> = {
       read: Effect.gen(function*() {
         news.closeUnsafe()
         const next = yield* engine.patiently(events.log({ from: positions, limit: page }))
-        const again = next.events.length === page
-          ? []
-          : yield* engine.patiently(events.redelivered(name, types, page))
+        const letters = next.events.length > 0 ? [] : yield* again
         const { upTo } = next
         const done = positions.every(({ after }) => after >= upTo)
           ? Effect.void
           : Effect.map(engine.patiently(events.advance(name, types, upTo)), (reached) => {
             positions = reached
           })
-        return { entries: [...next.events, ...again].map(entryOf), done }
+        return { entries: [...next.events, ...letters].map(entryOf), done }
       }),
       settle: ({ kept }, problem) =>
         problem !== undefined

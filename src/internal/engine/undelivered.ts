@@ -13,6 +13,7 @@ export const redeliver = (
   Effect.gen(function*() {
     const now = yield* Clock.currentTimeMillis
     if (!(yield* engine.journal.events.redeliver(number, now))) return yield* new DeadLetterNotFound({ number })
+    engine.redelivered++
     engine.intake.poke()
   })
 
