@@ -1089,6 +1089,8 @@ export const suite = (name: string, backend: Backend): void => {
           yield* eventually("one is seen", Effect.sync(() => seen.length === 1))
           yield* publish(first, 3)
           yield* eventually("another is seen", Effect.sync(() => seen.length === 2))
+          const noted = Effect.map(store.journal.events.subscriptions, (all) => all.every(({ behind }) => behind === 0))
+          yield* eventually("both are noted", noted)
           yield* Fiber.interrupt(old)
           yield* read(Paid, Refused)
           yield* publish(first, 4)
