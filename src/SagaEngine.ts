@@ -61,8 +61,8 @@ export interface EngineOptions {
    */
   readonly name?: string
   /**
-   * How long a process that does not move keeps its executions from others. One that is killed loses them at once where
-   * the store can tell.
+   * How long a process that does not move keeps its executions from others: up to 24 days, or `"Infinity"`. One that is killed
+   * loses them at once where the store can tell.
    *
    * @default "10 seconds"
    */
@@ -206,7 +206,7 @@ export interface SagaEngineService extends Operations {
 
 const settingsOf = (options: EngineOptions): Settings => ({
   name: options.name ?? "engine",
-  leaseMillis: millisOf("lease", options.lease ?? "10 seconds"),
+  leaseMillis: leaseOf(options.lease ?? "10 seconds"),
   pollMillis: millisOf("poll", options.poll ?? "250 millis"),
   graceMillis: millisOf("grace", options.grace ?? "10 seconds"),
   concurrency: countOf("concurrency", options.concurrency ?? 500),
@@ -232,6 +232,9 @@ const millisOf = (option: string, duration: Duration.Input, longest = longestMil
   if (millis >= 0 && millis <= longest) return millis
   throw wrong(option, millis, "a time from 0 to 24 days")
 }
+
+const leaseOf = (lease: Duration.Input): number =>
+  Duration.toMillis(lease) === Infinity ? Infinity : millisOf("lease", lease)
 
 const countOf = (option: string, value: number): number => {
   if (value >= 1 && (Number.isInteger(value) || value === Infinity)) return value

@@ -154,9 +154,7 @@ const searchOf = <P, S, O, A, E, R, R2>(
  *
  * Runs must be repeatable: state of the fakes belongs in the layer, time in Effect's clock, chance in `Random`. Fakes answer in
  * Effect's time: one that waits for the machine (a socket, a file, a timer of Node) is not waited for, and its run counts as
- * one in which nothing moves any more. A layer that cannot be built is a defect. With a `journal` engines are left behind that died
- * beside others, with their timers: a script of your own ends itself by `process.exit`, a test runner that waits for timers by its
- * option for that.
+ * one in which nothing moves any more. A layer that cannot be built is a defect.
  *
  * **Example** (A saga of two steps)
  *

@@ -5,6 +5,9 @@ import { Saga } from "effect-saga"
 import { DomainEvent, EventBus } from "effect-saga/events"
 import { SagaJournal } from "effect-saga/SagaJournal"
 import { Ledger, SagaTest } from "effect-saga/testing"
+import { execFile } from "node:child_process"
+import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
 
 const trip = Saga.make("Trip", { payload: Schema.Void })
 const step = { action: () => Effect.void, compensation: () => Effect.void }
@@ -246,3 +249,9 @@ it.effect("laws say what is wrong with a payload, or a replay, that is none", ()
       assert.include(said, `The option "replay" of laws is "garbage": give the \`replay\` of a \`LawBroken\``)
     }
   }))
+
+it("a program that explores on engines ends by itself", async () => {
+  const program = fileURLToPath(new URL("plain.ts", import.meta.url))
+  const { stdout } = await promisify(execFile)(process.execPath, [program], { timeout: 20_000 })
+  assert.strictEqual(stdout.trim(), "Succeeded,Compensated,Stuck")
+}, 30_000)

@@ -6,13 +6,20 @@ import type { Journal, JournalLocked, Lease } from "../../Journal.ts"
 import { JournalUnavailable } from "../../Journal.ts"
 import { onClock } from "../wait.ts"
 
+/** No store can tell a later time: what is held for ever is held for so long. */
+const longestLease = 1e14
+
 /** Takes a lease, however long the store is out of reach. A store that serves one engine, and serves one, is an error. */
 export const acquire = (
   journal: Journal,
   settings: { readonly name: string; readonly leaseMillis: number },
   live: Clock.Clock,
   scope: Scope.Scope
-): Effect.Effect<Lease, JournalLocked> => untilAnswered(Scope.provide(journal.acquire(settings), scope), live, 100)
+): Effect.Effect<Lease, JournalLocked> => {
+  const { leaseMillis, name } = settings
+  const lease = journal.acquire({ name, leaseMillis: Math.min(leaseMillis, longestLease) })
+  return untilAnswered(Scope.provide(lease, scope), live, 100)
+}
 
 /** Asks a store again and again while it is out of reach. */
 export const untilAnswered = <A, E = never>(

@@ -146,7 +146,8 @@ export class Engine {
         engine.intake.run,
         engine.intake.forgetting,
         engine.#alarm.run,
-        ...journal.shared ? [engine.#heartbeat] : []
+        // One that is held for ever needs no renewal.
+        ...journal.shared && Number.isFinite(settings.leaseMillis) ? [engine.#heartbeat] : []
       ])
       const coming = yield* start([engine.#untilDue, ...journal.shared ? [engine.#lookAround] : []])
       yield* Effect.addFinalizer(() => engine.#close(coming, keeping))

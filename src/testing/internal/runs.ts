@@ -82,9 +82,9 @@ export const inFiber = (
 
 // ------------------------------------------------------------------------------------------- on an engine
 
-/** Suspects nobody, and renews nothing while days pass. */
+/** Suspects nobody, and renews nothing: a timer of one that died would outlive the run. */
 const settings = {
-  lease: "20 days",
+  lease: "Infinity",
   quarantineAfter: Number.POSITIVE_INFINITY,
   grace: "1 second",
   // What passes while an action hangs is no time of the saga's.
