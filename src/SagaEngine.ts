@@ -62,7 +62,7 @@ export interface EngineOptions {
   readonly name?: string
   /**
    * How long a process that does not move keeps its executions from others: up to 24 days, or `"Infinity"`. One that is killed
-   * loses them at once where the store can tell.
+   * loses them at once where the store can tell, and after this time where it cannot.
    *
    * @default "10 seconds"
    */

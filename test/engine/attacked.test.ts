@@ -182,7 +182,7 @@ it.effect("options that no engine could live with are refused by name", () =>
       { concurrency: Number.NaN },
       { concurrency: 1.5 },
       { quarantineAfter: 0 },
-      { lease: "Infinity" },
+      { lease: "25 days" },
       { poll: "Infinity" }
     ]
     for (const options of wrong) {
