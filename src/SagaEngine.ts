@@ -170,7 +170,11 @@ export interface SagaEngineService extends Operations {
     payload: P0,
     options?: StartOptions & AwaitOptions
   ) => Effect.Effect<A, E | StartError | AwaitError | SagaCancelled>
-  /** Returns the id when the execution is recorded: from then on it is finished or undone, whatever happens here. */
+  /**
+   * Returns the id when the execution is recorded: from then on it is finished or undone, whatever happens here. It joins no
+   * transaction of the caller, as `SqlSagaEngine.startIn` does; inside of one on the same SQLite file, which has that for itself,
+   * it fails with `JournalUnavailable`.
+   */
   readonly start: <P0, S, O, A, E, R>(
     saga: Saga<P0, S, O, A, E, R, Phase>,
     payload: P0,

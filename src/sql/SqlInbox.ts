@@ -52,7 +52,8 @@ export interface Inbox {
  * **Gotchas**
  *
  * A crash before the commit has neither written nor noted anything, one behind it both: the event comes again, and is passed
- * over. That holds for what is written in the same database, and for nothing else that the effect does.
+ * over. That holds for what is written in the same database, and for nothing else that the effect does: it starts a saga by
+ * `SqlSagaEngine.startIn`, which is part of the transaction as `start` of an engine is not.
  *
  * **Example** (An event that comes twice)
  *

@@ -742,3 +742,49 @@ it.effect("SQLite: an engine waits for a transaction for longer than it gives a 
       assert.strictEqual(yield* inTime("it ends", engine.await(ship, `Ship/${id}`)), `van for ${id}`)
     }
   })))
+
+const Shipped = DomainEvent.make("Shipped", { payload: Schema.String, key: (id) => id })
+
+it.effect("SQLite: who asks an engine inside of a transaction is told at once that it would wait for itself", () =>
+  Effect.scoped(Effect.gen(function*() {
+    const here = yield* onSqlite()
+    const { bus, engine } = yield* boot(here.store, [ship], { poll: 20 })
+    yield* engine.execute(ship, { id: "A-1" })
+    const by = { actor: "ann", comment: "no" }
+    const asked: Record<string, Effect.Effect<unknown, unknown>> = {
+      start: engine.start(ship, { id: "B-1" }),
+      await: engine.await(ship, "Ship/A-1"),
+      find: engine.poll("Ship/A-1"),
+      facts: engine.cancel("Ship/A-1"),
+      publish: bus.publish(Shipped, "A-1"),
+      kinds: engine.list(),
+      deadLetterCount: engine.deadLetterCount,
+      history: engine.history("Ship/A-1")
+    }
+    yield* here.sql.withTransaction(Effect.gen(function*() {
+      for (const [operation, asking] of Object.entries(asked)) {
+        const exit = yield* inTime(operation, Effect.exit(asking), 1_000)
+        assert.include(
+          (errorOf(exit) as Error).message,
+          `The journal did not answer to "${operation}": it is asked inside of a transaction on the same SQLite file`
+        )
+        assert.strictEqual(tagOf(exit), "JournalUnavailable")
+      }
+      assert.strictEqual(tagOf(yield* Effect.exit(engine.abandon("Ship/A-1", by))), "JournalUnavailable")
+      yield* insert(here.sql, "A-1")
+      yield* startIn(here.sql, { id: "C-1" })
+    }))
+    assert.deepStrictEqual(yield* orders(here.sql), ["A-1"])
+    assert.strictEqual(yield* inTime("it ends", engine.await(ship, "Ship/C-1")), "van for C-1")
+    assert.strictEqual(yield* inTime("it is asked again", engine.execute(ship, { id: "B-1" })), "van for B-1")
+  })))
+
+it.effect("PostgreSQL: what an engine starts inside of a transaction is no part of it", () =>
+  Effect.scoped(Effect.gen(function*() {
+    const here = yield* onPostgres()
+    const { engine } = yield* boot(here.store, [ship], { poll: 20 })
+    yield* Effect.exit(here.sql.withTransaction(
+      Effect.andThen(engine.start(ship, { id: "A-1" }), Effect.fail("rolled back"))
+    ))
+    assert.strictEqual(yield* inTime("it ends", engine.await(ship, "Ship/A-1")), "van for A-1")
+  })))

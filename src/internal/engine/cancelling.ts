@@ -27,7 +27,7 @@ export const cancel = (engine: Engine, executionId: string, by: Partial<By>): Ef
       return undefined
     })
     return Effect.flatMap(
-      Effect.raceFirst(asked, Effect.as(Deferred.await(resident.left), "Left" as const)),
+      engine.guarded("cancel", Effect.raceFirst(asked, Effect.as(Deferred.await(resident.left), "Left" as const))),
       (answer) =>
         answer === "Committed"
           ? Effect.fail(new AlreadyCommitted({ executionId }))

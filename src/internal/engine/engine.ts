@@ -175,6 +175,12 @@ export class Engine {
     })
   }
 
+  /** On behalf of who calls: what it asks of the engine is not done where it would wait for itself. */
+  guarded<A, E>(operation: string, effect: Effect.Effect<A, E>): Effect.Effect<A, E | JournalUnavailable> {
+    const { guard } = this.journal
+    return guard === undefined ? effect : Effect.andThen(guard(operation), effect)
+  }
+
   /** Asks the store until it answers. */
   patiently<A>(ask: Effect.Effect<A, JournalUnavailable>): Effect.Effect<A> {
     return untilAnswered<A, never>(ask, this.live, 50)

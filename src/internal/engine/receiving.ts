@@ -30,7 +30,7 @@ const receive = <Type extends string, P extends Schema.Top>(
     if (Result.isFailure(data)) return yield* new EventRefused({ type, issue: data.failure })
     const { id, key } = envelope
     return yield* Effect.catchTag(
-      engine.intake.give({ id, type, key, data: data.success }),
+      engine.guarded("publish", engine.intake.give({ id, type, key, data: data.success })),
       "BatchRefused",
       (error) => Effect.fail(new EventRefused({ type, issue: error.message }))
     )

@@ -60,7 +60,7 @@ export const ending = (
         }
       })
     })
-    return Effect.ensuring(look, Effect.sync(() => engine.watches.close(watch)))
+    return Effect.ensuring(engine.guarded("await", look), Effect.sync(() => engine.watches.close(watch)))
   })
 
 /** Whether an execution is one of a saga. */

@@ -175,7 +175,8 @@ export const start = (
 ): Effect.Effect<string, StartError> =>
   Effect.suspend(() =>
     Effect.flatMap(beginningOf(engine.registry.known(tree), payload, executionId), (beginning) => {
-      const started = Effect.andThen(engine.registry.define(beginning.registered), begin(engine, beginning))
+      const recorded = Effect.andThen(engine.registry.define(beginning.registered), begin(engine, beginning))
+      const started = engine.guarded("start", recorded)
       return beginning.warnings.length === 0
         ? started
         : Effect.andThen(Effect.forEach(beginning.warnings, (words) => Effect.logWarning(words)), started)

@@ -8,6 +8,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import { hasProperty } from "effect/Predicate"
 import * as References from "effect/References"
 import * as SqlClient from "effect/sql/SqlClient"
@@ -20,6 +21,8 @@ export type Row = Readonly<Record<string, any>>
 /** What is done with a database. */
 export interface Database {
   readonly sql: SqlClient.SqlClient
+  /** Fails inside of a transaction of this client, where it has one connection: what is run would wait for its end. */
+  readonly guard: (operation: string) => Effect.Effect<void, JournalUnavailable>
   /** Runs something that needs nothing, in time or not at all. Whatever becomes of it, the caller waits no longer. */
   readonly run: <A>(operation: string, effect: Effect.Effect<A, SqlError>) => Effect.Effect<A, JournalUnavailable>
   /** The same without a time limit. */
@@ -36,21 +39,40 @@ const surroundings = Context.make(Clock.Clock, liveClock).pipe(Context.add(Refer
 export const beginningOn = (sql: SqlClient.SqlClient): string | undefined =>
   sql.onDialectOrElse({ sqlite: () => "BEGIN IMMEDIATE", orElse: () => undefined })
 
+/** On SQLite a client has one connection, and a transaction has that for itself. */
+const guardOf = (sql: SqlClient.SqlClient): Database["guard"] => {
+  const inside = sql.onDialectOrElse({
+    sqlite: () => Effect.map(Effect.serviceOption(sql.transactionService), Option.isSome),
+    orElse: () => Effect.succeed(false)
+  })
+  return (operation) =>
+    Effect.flatMap(inside, (inside) =>
+      inside
+        ? Effect.fail(new JournalUnavailable({ operation, cause: new Error(insideTransaction) }))
+        : Effect.void)
+}
+
+const insideTransaction =
+  "it is asked inside of a transaction on the same SQLite file, and would wait for its end. Ask behind the "
+  + "commit, or start in the transaction with SqlSagaEngine.startIn"
+
 /** A database behind a client. */
 export const makeDatabase = (client: SqlClient.SqlClient, timeout: Duration.Duration): Database => {
   const sql = client.withoutTransforms()
   const around = Context.add(surroundings, SqlClient.BeginTransaction, beginningOn(sql))
   const apart: Database["apart"] = (effect) => Effect.setContext(effect, around)
   const limit = Duration.format(timeout)
+  const guard = guardOf(sql)
   return {
     sql,
+    guard,
     apart,
     run: <A>(operation: string, effect: Effect.Effect<A, SqlError>) => {
       const unavailable = (cause: unknown) => Effect.fail(new JournalUnavailable({ operation, cause }))
       const late = Effect.suspend(() => unavailable(new Cause.TimeoutError(`no answer within ${limit}`)))
       // A statement that is cut waits until the server confirms it, and a frozen server does not. So it runs in a fiber
       // for which nobody waits, not even a caller that cannot be interrupted.
-      return apart(Effect.uninterruptibleMask((restore) =>
+      const run = apart(Effect.uninterruptibleMask((restore) =>
         Effect.flatMap(
           Effect.all([
             Effect.forkDetach(effect, { startImmediately: true }),
@@ -72,6 +94,7 @@ export const makeDatabase = (client: SqlClient.SqlClient, timeout: Duration.Dura
             )
         )
       ))
+      return Effect.andThen(guard(operation), run)
     }
   }
 }

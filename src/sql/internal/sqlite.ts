@@ -170,6 +170,7 @@ export const makeSqlite = (
 
   return {
     shared: true,
+    guard: database.guard,
     acquire,
     renew: ({ epoch, id }, leaseMillis) =>
       Effect.map(ask("renew", statements.renew, Math.ceil(leaseMillis), id, epoch), (rows) => {
