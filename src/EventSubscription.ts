@@ -111,12 +111,27 @@ export const run = <Entry extends LogEntry>(
   { handle, name, retry = defaultRetry }: AnySubscription
 ): Effect.Effect<never> =>
   Effect.gen(function*() {
+    const said = (cause: Cause.Cause<unknown>) => `"${name}" could not handle it: ${wordsOf(cause)}`
     const problemOf = (event: Envelope) => {
-      const tried = Effect.sandbox(Effect.retry(Effect.suspend(() => handle(event)), retry))
+      const { id, type } = event
+      let attempts = 0
+      let why = ""
+      const attempt = Effect.suspend(() => {
+        const handled = Effect.tapCause(Effect.suspend(() => handle(event)), (cause) =>
+          Effect.sync(() => {
+            why = said(cause)
+          }))
+        // Told once: as long as it is tried again, the rest waits.
+        return ++attempts !== 2 ? handled : Effect.andThen(
+          Effect.logWarning(`The event ${type} "${id}" is tried again, and those behind it wait: ${why}`),
+          handled
+        )
+      })
+      const tried = Effect.sandbox(Effect.retry(attempt, retry))
       // Who is interrupted from outside ends here: what comes behind this is an interruption of the handler's own.
       return Effect.match(Effect.retry(tried, { schedule: defaultRetry, while: isUntyped }), {
         onSuccess: () => undefined,
-        onFailure: (cause) => `"${name}" could not handle it: ${wordsOf(cause)}`
+        onFailure: said
       })
     }
     while (true) {

@@ -78,9 +78,11 @@ export class DeadLetterNotFound extends Data.TaggedError("DeadLetterNotFound")<{
  * @category errors
  * @since 0.1.0
  */
-export class SubscriptionNotFound extends Data.TaggedError("SubscriptionNotFound")<{ readonly name: string }> {
+export class SubscriptionNotFound extends Data.TaggedError("SubscriptionNotFound")<{ readonly subscription: string }> {
   override get message(): string {
-    return `There is no subscription "${printable(this.name)}" in this journal. \`subscriptions\` lists those that are`
+    return `There is no subscription "${
+      printable(this.subscription)
+    }" in this journal. \`subscriptions\` lists those that are`
   }
 }
 

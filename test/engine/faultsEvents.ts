@@ -1020,6 +1020,12 @@ export const suite = (name: string, backend: Backend): void => {
           assert.strictEqual(letters[1]!.reason, `"numbers" could not handle it: Error: bug`)
           assert.include(letters[2]!.reason, "cannot be read")
           assert.strictEqual(lines.filter((line) => line.includes("is a dead letter")).length, 3)
+          const waiting = lines.filter((line) => line.includes("is tried again, and those behind it wait"))
+          assert.strictEqual(waiting.length, 3)
+          assert.include(
+            waiting[1]!,
+            `Paid "event 3" is tried again, and those behind it wait: "numbers" could not handle it: Error: bug`
+          )
         })
     )
 
@@ -1135,7 +1141,9 @@ export const suite = (name: string, backend: Backend): void => {
           yield* first.engine.unsubscribe("numbers")
           const dead = Effect.map(first.engine.deadLetters(), ({ length }) => length === 1)
           yield* eventually("it is forgotten", Effect.andThen(TestClock.adjust("1 minute"), dead))
-          assert.strictEqual((yield* Effect.flip(first.engine.unsubscribe("numbers")))._tag, "SubscriptionNotFound")
+          const unknown = yield* Effect.flip(first.engine.unsubscribe("numbers"))
+          assert.strictEqual(unknown._tag, "SubscriptionNotFound")
+          assert.include(String(unknown), "SubscriptionNotFound: There is no subscription \"numbers\" in this journal")
         })
     )
   })

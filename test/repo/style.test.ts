@@ -31,3 +31,7 @@ it("nothing is left for later", () => expect(found(/\b(?:TODO|FIXME|XXX)\b/g, "t
 it("no file has more than 600 lines", () => {
   expect(sources().filter(({ text }) => text.trimEnd().split("\n").length > 600).map(({ name }) => name)).toEqual([])
 })
+
+it("no error has a field that hides what every error has", () => {
+  expect(found(/TaggedError(?:<\w+>\(\))?\("\w+"[^]{0,300}?readonly (?:name|stack)\b/g, "text")).toEqual([])
+})

@@ -30,9 +30,9 @@ export const discard = (
 /** Forgets a subscription. */
 export const unsubscribe = (
   engine: Engine,
-  name: string
+  subscription: string
 ): Effect.Effect<void, SubscriptionNotFound | JournalUnavailable> =>
   Effect.flatMap(
-    engine.journal.events.unsubscribe(name),
-    (found) => found ? Effect.void : Effect.fail(new SubscriptionNotFound({ name }))
+    engine.journal.events.unsubscribe(subscription),
+    (found) => found ? Effect.void : Effect.fail(new SubscriptionNotFound({ subscription }))
   )
