@@ -113,6 +113,7 @@ export const envelopeOf = <Type extends string, P extends Schema.Top>(
     if (typeof key !== "string" || key === "") {
       return yield* new EventRefused({ type, issue: "its `key` is no text, or an empty one: nobody could wait for it" })
     }
+    if (id === "") return yield* new EventRefused({ type, issue: "its `id` is empty: all such events would be one" })
     if (occurredAtMillis !== undefined && !Number.isFinite(occurredAtMillis)) {
       const issue = `\`occurredAtMillis\` is ${String(occurredAtMillis)}: give milliseconds since 1970`
       return yield* new EventRefused({ type, issue })

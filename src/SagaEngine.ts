@@ -32,7 +32,7 @@ import { busOf } from "./internal/engine/receiving.ts"
 import * as requests from "./internal/engine/requests.ts"
 import { rerun } from "./internal/engine/rerun.ts"
 import { start as startExecution } from "./internal/engine/starting.ts"
-import { discard, redeliver, unsubscribe } from "./internal/engine/undelivered.ts"
+import { deadLetters, discard, redeliver, unsubscribe } from "./internal/engine/undelivered.ts"
 import type { DeadLetter, JournalLocked, JournalUnavailable } from "./Journal.ts"
 import { JournalCipher } from "./JournalCipher.ts"
 import type { ExecutionStatus, Operations } from "./Operations.ts"
@@ -261,7 +261,7 @@ const operationsOf = (engine: Engine): Operations => ({
   rerun: (executionId, options) => rerun(engine, executionId, options),
   preview: (filter) => preview(engine, filter),
   bulk: (verb, filter, by, options) => bulk(engine, verb, filter, by, options),
-  deadLetters: ({ after = 0, limit = 100 } = {}) => engine.journal.events.deadLetters({ after, limit }),
+  deadLetters: (options = {}) => deadLetters(engine, options),
   deadLetterCount: engine.journal.events.deadLetterCount,
   redeliver: (number) => redeliver(engine, number),
   discard: (number) => discard(engine, number),

@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import * as Digest from "effect/crypto/Digest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -22,6 +23,9 @@ import { escape } from "../StepPath.ts"
 
 export { publish } from "../StepEvents.ts"
 
+// The build knows no platform, and all that have SHA-256 have this.
+declare const TextEncoder: new() => { readonly encode: (text: string) => Uint8Array }
+
 /**
  * How an execution is made of an event.
  *
@@ -33,7 +37,7 @@ export interface StartOnOptions<P0, A> {
   /**
    * What is to happen once: events of one key are one execution, whose id is `<saga>/<key>`.
    *
-   * @default the `key` of the saga, or else the id of the event
+   * @default the `key` of the saga, or else the id of the event, of a long one its SHA-256
    */
   readonly key?: (event: Envelope<A>) => string
   /**
@@ -100,26 +104,36 @@ export const startOn = <P0, S, O, A, E, R, T extends string, P extends Schema.To
 ): Layer.Layer<never, never, SagaEngine | EventBus> => {
   const tree = toTree(saga)
   const { saga: name } = definition(saga)
-  const { key = tree.definition.key === undefined ? ({ id }: Envelope) => id : undefined } = options
+  const { key = tree.definition.key === undefined ? idOf : undefined } = options
   return forked(Effect.gen(function*() {
     const engine = yield* SagaEngine
     const bus = yield* EventBus
+    const started = (event: Envelope<P["Type"]>, key: string | undefined) =>
+      engine.start(saga, options.payload(event), key === undefined ? {} : { executionId: `${name}/${escape(key)}` })
     return yield* bus.subscribe({
       name: options.name ?? `start/${name}/${event.type}`,
       events: [event],
       handle: (event) =>
-        Effect.retry(
-          engine.start(
-            saga,
-            options.payload(event),
-            key === undefined ? {} : { executionId: `${name}/${escape(key(event))}` }
-          ),
-          patience
+        Effect.flatMap(
+          key === idOf ? shortened(event.id) : Effect.sync(() => key?.(event)),
+          (key) => Effect.retry(started(event, key), patience)
         ),
       retry: Schedule.recurs(0)
     })
   }))
 }
+
+const idOf = ({ id }: Envelope): string => id
+
+/** What a saga publishes is named after its execution. One that starts on that would have a longer id than it, and so on. */
+const shortened = (id: string): Effect.Effect<string> =>
+  id.length <= longestKey
+    ? Effect.succeed(id)
+    : Digest.Digest.use((digest) => digest.digestHex(Digest.sha256, new TextEncoder().encode(id))).pipe(
+      Effect.provide(Digest.layerWebCrypto)
+    )
+
+const longestKey = 64
 
 /**
  * Handles all events of some kinds, in order, for as long as the layer lives.

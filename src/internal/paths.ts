@@ -1,4 +1,4 @@
-/** Finding the node that stands at a path, and the save-points around it. Knows names and shapes only. */
+/** Finding the node that stands at a path, what stands in it, and the save-points around it. Knows names and shapes only. */
 import type { StepPath } from "../StepPath.ts"
 import { segments as segmentsOf } from "../StepPath.ts"
 import type { Node, SagaTree } from "./tree.ts"
@@ -31,6 +31,27 @@ const namesOf = (tree: SagaTree): Map<string, Node> => {
     byName.set(tree, names)
   }
   return names
+}
+
+/** The sequences in a node. */
+export const treesIn = (node: Node): ReadonlyArray<SagaTree> => {
+  switch (node._tag) {
+    case "Parallel":
+      return node.branches
+    case "ForEach":
+      return [node.each]
+    case "Choice":
+      return Array.from(node.cases.values())
+    case "Nested":
+      return [node.saga]
+    case "OrElse":
+      return [node.first, node.second]
+    case "Step":
+    case "Sleep":
+    case "Await":
+    case "Publish":
+      return []
+  }
 }
 
 /** The node at a path; undefined when there is none, as at the key of an item, at a tag, or at a way. */

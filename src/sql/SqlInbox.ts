@@ -11,6 +11,7 @@ import * as Option from "effect/Option"
 import * as Migrator from "effect/sql/Migrator"
 import * as SqlClient from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
+import { isStorable } from "./internal/batch.ts"
 import { prefixOf } from "./internal/prefix.ts"
 import { UnsupportedDialect } from "./SqlSagaJournal.ts"
 
@@ -84,19 +85,21 @@ export const make = (
 ): Effect.Effect<Inbox, SqlError | Migrator.MigrationError | UnsupportedDialect, SqlClient.SqlClient> => {
   const prefix = prefixOf(options)
   return Effect.gen(function*() {
-    const sql = yield* SqlClient.SqlClient
+    const sql = (yield* SqlClient.SqlClient).withoutTransforms()
     const dialect = sql.onDialectOrElse({ pg: () => "pg", sqlite: () => "sqlite", orElse: () => undefined })
     if (dialect === undefined) return yield* new UnsupportedDialect({ dialect: "of this client" })
     const table = sql(`${prefix}inbox`)
     yield* Migrator.make({})({
       table: `${prefix}inbox_migrations`,
       loader: Effect.succeed([[1, "inbox", Effect.succeed(tableOf(sql, `${prefix}inbox`))]])
-    })
+    }).pipe(Effect.provideService(SqlClient.SqlClient, sql))
     const note = (id: string) =>
       Effect.flatMap(
         Clock.currentTimeMillis,
         (now) =>
-          sql`INSERT INTO ${table} (consumer, event_id, at_millis) VALUES (${consumer}, ${id}, ${Math.trunc(now)})
+          sql`INSERT INTO ${table} (consumer, event_id, at_millis) VALUES (${consumer}, ${storable(id)}, ${
+            Math.trunc(now)
+          })
 ON CONFLICT (consumer, event_id) DO NOTHING RETURNING 1`
       )
     return {
@@ -106,7 +109,14 @@ ON CONFLICT (consumer, event_id) DO NOTHING RETURNING 1`
         ),
       forget: (olderThan) =>
         Effect.flatMap(Clock.currentTimeMillis, (now) => {
-          const before = Math.trunc(now - Duration.toMillis(olderThan))
+          const millis = Number.isNaN(olderThan) ? Number.NaN : Duration.toMillis(olderThan)
+          if (!(millis > 0)) {
+            throw new RangeError(
+              `\`forget\` was given ${millis} ms: give a time above 0, longer than any sender may take`
+            )
+          }
+          if (millis === Infinity) return Effect.succeed(0)
+          const before = Math.trunc(now - millis)
           return Effect.map(
             sql`DELETE FROM ${table} WHERE consumer = ${consumer} AND at_millis < ${before} RETURNING 1`,
             (rows) => rows.length
@@ -115,6 +125,9 @@ ON CONFLICT (consumer, event_id) DO NOTHING RETURNING 1`
     }
   })
 }
+
+/** A text that no database would give back as it was is written as JSON writes it. */
+const storable = (id: string): string => isStorable(id) ? id : JSON.stringify(id)
 
 const tableOf = (sql: SqlClient.SqlClient, table: string): Effect.Effect<void, SqlError> => {
   const [text, integer] = sql.onDialectOrElse({

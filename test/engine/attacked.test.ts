@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Data, Effect, Exit, Fiber, Layer, Option, Schedule, Schema } from "effect"
 import { Saga } from "effect-saga"
+import { DomainEvent, MemoryBus, SagaEvents } from "effect-saga/events"
 import type { EngineOptions } from "effect-saga/SagaEngine"
 import { SagaEngine } from "effect-saga/SagaEngine"
 import { JournalUnavailable, SagaJournal } from "effect-saga/SagaJournal"
@@ -296,3 +297,29 @@ for (const name of ["first", "other"] as const) {
       })
   )
 }
+
+const Paid = DomainEvent.make("Paid", { payload: Schema.String, key: (order) => order })
+
+faultOn(memory)(
+  "a saga with events is not registered under a bus in memory, of which its engine hears nothing",
+  (store) =>
+    Effect.gen(function*() {
+      const { engine } = yield* boot(store, [])
+      const awaiting = trip.pipe(Saga.awaitEvent("paid", Paid, { correlate: () => "o" }))
+      const wrong = [
+        awaiting,
+        Saga.make("Deep", { payload: Schema.Void }).pipe(
+          Saga.orElse("way", (fork) => fork, (fork) => fork.pipe(Saga.publish("told", Paid, () => "o")))
+        ),
+        Saga.make("Whole", { payload: Schema.Void }).pipe(Saga.publishLifecycle(SagaEvents.lifecycle("Whole")))
+      ]
+      const register = (saga: Saga.AnySaga) => Effect.provide(engine.register(saga), MemoryBus.layer)
+      for (const saga of wrong) {
+        const exit = yield* Effect.exit(register(saga))
+        assert.include(Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "", "the `EventBus` around its registration")
+      }
+      // What has no events may have one around.
+      yield* register(trip)
+      yield* engine.execute(trip, undefined)
+    })
+)

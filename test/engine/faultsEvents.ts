@@ -193,6 +193,7 @@ export const suite = (name: string, backend: Backend): void => {
           const gate = new Gate()
           const executionId = when
           let held = when === "when it begins to wait"
+          let hasRead = false
           const first = yield* boot(store, [saga], {
             evictAfter: "1 day",
             through: (journal) => ({
@@ -201,7 +202,12 @@ export const suite = (name: string, backend: Backend): void => {
                 ...journal.events,
                 read: (requests, limit) =>
                   Effect.suspend(() =>
-                    held ? Effect.andThen(gate.pass, Effect.never) : journal.events.read(requests, limit)
+                    held
+                      ? Effect.andThen(gate.pass, Effect.never)
+                      : Effect.tap(journal.events.read(requests, limit), () =>
+                        Effect.sync(() => {
+                          hasRead = true
+                        }))
                   )
               }
             })
@@ -210,7 +216,7 @@ export const suite = (name: string, backend: Backend): void => {
           yield* first.engine.start(saga, undefined, { executionId })
           yield* fact(store.journal, executionId, "EventAwaited paid")
           if (!held) {
-            for (let turns = 0; turns < 20; turns++) yield* turn
+            yield* eventually("it has looked in vain", Effect.sync(() => hasRead))
             held = true
             yield* publish(first, 7, { id: when })
           }
@@ -1058,6 +1064,33 @@ export const suite = (name: string, backend: Backend): void => {
         assert.strictEqual((yield* Effect.flip(first.engine.discard(one!.number)))._tag, "DeadLetterNotFound")
       }))
 
+    fault(
+      "what is no number of a dead letter finds none, and what is no limit is refused by name",
+      (store) =>
+        Effect.gen(function*() {
+          const first = yield* boot(store, [])
+          yield* store.journal.events.keep([{ id: "poison", type: "Paid", key: "o", data: "{}" }], 0)
+          yield* Effect.forkChild(numbers(store, first, () => Effect.void, 0))
+          const count = Effect.map(first.engine.deadLetters(), ({ length }) => length)
+          yield* eventually("it is a dead letter", Effect.map(count, (count) => count === 1))
+          const [letter] = yield* first.engine.deadLetters({ limit: 1e12 })
+          for (const number of [letter!.number + 0.4, letter!.number - 0.4, -1, Number.NaN, Infinity, 1e300]) {
+            for (const verb of [first.engine.redeliver(number), first.engine.discard(number)]) {
+              assert.strictEqual((yield* Effect.flip(verb))._tag, "DeadLetterNotFound")
+            }
+          }
+          for (const wrong of [-1, 1.5, Number.NaN, Infinity]) {
+            for (const option of ["limit", "after"]) {
+              const exit = yield* Effect.exit(first.engine.deadLetters({ [option]: wrong }))
+              assert.include(Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "", `The option "${option}" is ${wrong}`)
+            }
+          }
+          assert.strictEqual(yield* count, 1)
+          const nameless = yield* Effect.flip(publish(first, 1, { id: "" }))
+          assert.include(nameless.message, "its `id` is empty")
+        })
+    )
+
     fault("F63 what nobody has received is handed out again to who awaits it now", (store) =>
       Effect.gen(function*() {
         const world = new World()
@@ -1190,6 +1223,57 @@ export const suite = (name: string, backend: Backend): void => {
         assert.include(letters[0]!.reason, "ExecutionConflict")
         assert.include(letters[1]!.reason, "cannot be read")
       }))
+
+    fault(
+      "an event whose key is empty starts nothing: all of them would be one execution",
+      (store) =>
+        Effect.gen(function*() {
+          const world = new World()
+          const saga = order(world)
+          const first = yield* boot(store, [saga])
+          yield* store.journal.events.keep([{
+            id: "nobody's",
+            type: "Placed",
+            key: "o",
+            data: "{\"occurredAtMillis\":0,\"payload\":{\"order\":\"\",\"n\":1}}"
+          }], 0)
+          yield* starting(first, saga)
+          yield* eventually("it is a dead letter", Effect.map(first.engine.deadLetters(), ({ length }) => length === 1))
+          const [letter] = yield* first.engine.deadLetters()
+          assert.include(letter!.reason, "ExecutionIdInvalid")
+          assert.include(letter!.reason, "its key is empty: all of them would be one")
+          assert.deepStrictEqual((yield* first.engine.list()).executions, [])
+        })
+    )
+
+    fault(
+      "a saga that starts itself by what it publishes goes on for ever: its ids do not grow",
+      (store) =>
+        Effect.gen(function*() {
+          const rounds = 30
+          const Round = DomainEvent.make("Round", { payload: Schema.Int, key: String })
+          const loop = Saga.make("Loop", { payload: Schema.Int }).pipe(
+            Saga.when("more", (state) =>
+              state.payload < rounds, (fork) =>
+              fork.pipe(Saga.publish("next", Round, ({ payload }) => payload + 1)))
+          )
+          const first = yield* boot(store, [loop], { concurrency: 3 })
+          yield* Effect.forkChild(Layer.launch(Layer.provide(
+            SagaEvents.startOn(loop, Round, {
+              payload: ({ payload }) =>
+                payload
+            }),
+            Layer.succeedContext(Context.make(EventBus, first.bus).pipe(Context.add(SagaEngine, first.engine)))
+          )))
+          yield* first.bus.publish(Round, 1, { id: "begin" })
+          const succeeded = Effect.map(first.engine.list({ state: "Succeeded" }), ({ executions }) => executions)
+          yield* eventually("all rounds are over", Effect.map(succeeded, ({ length }) => length === rounds))
+          assert.deepStrictEqual(yield* first.engine.deadLetters(), [])
+          const ids = (yield* succeeded).map(({ executionId }) => executionId)
+          assert.include(ids, "Loop/begin")
+          assert.isBelow(Math.max(...ids.map(({ length }) => length)), 100)
+        })
+    )
 
     fault(
       "F68 crash at each write between an event and its execution: one execution each",

@@ -81,6 +81,7 @@ const floors: Record<string, number> = {
   "internal/engine/codec": 37,
   "internal/engine/journalMemory": 37,
   "internal/engine/mailbox": 37,
+  "internal/engine/wiring": 30,
   "internal/engine/watches": 37,
   Operations: 38,
   SagaJournal: 38,
@@ -99,7 +100,7 @@ const floors: Record<string, number> = {
   "internal/engine/cancelling": 44,
   "internal/engine/queries": 44,
   "internal/engine/subscribing": 44,
-  "internal/engine/undelivered": 44,
+  "internal/engine/undelivered": 45,
   "internal/engine/starting": 44,
   SagaStart: 45,
   "internal/engine/receiving": 45,
@@ -222,6 +223,7 @@ const roomImports: Record<string, ReadonlyArray<string>> = {
     "effect/encoding/Base64",
     "effect/encoding/Base64Url"
   ],
+  events: ["effect/crypto/Digest"],
   sql: [
     "effect/reactivity/Reactivity",
     "effect/sql/Migrator",

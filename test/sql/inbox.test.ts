@@ -1,6 +1,6 @@
 /** An event is handled once in a database, whatever dies in between, and however often it is handed out. */
 import { assert, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Option, Schema, type Scope } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Option, Schema, type Scope } from "effect"
 import { DomainEvent } from "effect-saga/events"
 import { SqlInbox } from "effect-saga/sql"
 import * as NodeSqlite from "effect-saga/sql/NodeSqlite"
@@ -95,7 +95,42 @@ for (const [name, client] of Object.entries(clients)) {
       yield* other.once({ id: "old" }, send("never"))
       assert.deepStrictEqual(yield* sent, ["again", "new", "old", "old"])
     }))
+
+  it.effect(`${name}: what is no time forgets nothing, and for ever is none`, () =>
+    Effect.gen(function*() {
+      const { inbox, send, sent } = yield* scene
+      const one = yield* inbox("one")
+      yield* one.once({ id: "e" }, send("e"))
+      yield* TestClock.adjust("1 hour")
+      for (const time of [0, -1, Number.NaN, "-1 hour"] as const) {
+        const exit = yield* Effect.exit(one.forget(time))
+        assert.include(Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "", "give a time above 0")
+      }
+      assert.strictEqual(yield* one.forget("Infinity"), 0)
+      yield* one.once({ id: "e" }, send("again"))
+      assert.deepStrictEqual(yield* sent, ["e"])
+    }))
+
+  it.effect(`${name}: ids that no database can hold are told apart`, () =>
+    Effect.gen(function*() {
+      const { inbox, send, sent } = yield* scene
+      const one = yield* inbox("one")
+      for (const [index, id] of ["\ud800", "\ud801", "a\0", "a"].entries()) {
+        for (let times = 0; times < 2; times++) yield* one.once({ id }, send(String(index)))
+      }
+      assert.deepStrictEqual(yield* sent, ["0", "1", "2", "3"])
+    }))
 }
+
+it.effect("a client that renames columns and tables is no obstacle", () =>
+  Effect.gen(function*() {
+    const database = yield* fresh
+    const shout = (name: string) => name.toUpperCase()
+    const sql = yield* database.connect({ transformResultNames: shout, transformQueryNames: shout })
+    const inbox = yield* Effect.provideService(SqlInbox.make("one"), SqlClient.SqlClient, sql)
+    const handled = yield* Effect.forEach(["e", "e"], (id) => inbox.once({ id }, Effect.void))
+    assert.deepStrictEqual(handled, [Option.some(undefined), Option.none()])
+  }))
 
 it.effect("two processes make its table at once", () =>
   Effect.gen(function*() {

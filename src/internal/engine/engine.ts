@@ -50,6 +50,7 @@ import type { Cipher } from "./sealed.ts"
 import { sealedWith } from "./sealed.ts"
 import { toldParked } from "./told.ts"
 import { Watches } from "./watches.ts"
+import { busProblem } from "./wiring.ts"
 
 /** How an engine behaves, times in milliseconds. */
 export interface Settings extends Keeping {
@@ -223,7 +224,10 @@ export class Engine {
     return Effect.gen({ self: this }, function*() {
       const closed = this.closed("register")
       if (closed !== undefined) return yield* Effect.die(closed)
-      const registered = yield* this.registry.admit(tree, yield* Effect.context<never>())
+      const context = yield* Effect.context<never>()
+      const problem = busProblem(tree, context)
+      if (problem !== undefined) return yield* Effect.die(problem)
+      const registered = yield* this.registry.admit(tree, context)
       yield* this.patiently(this.registry.define(registered))
       yield* Effect.acquireRelease(
         Effect.flatMap(this.registry.enter(registered), () => Effect.sync(() => this.poke())),
@@ -544,18 +548,11 @@ export class Engine {
   get announce(): Effect.Effect<void, JournalUnavailable> {
     return Effect.gen({ self: this }, function*() {
       for (const news of this.subscriptions.values()) news.openUnsafe()
-      if (!(yield* this.#wake)) return
-      this.poke()
-      yield* this.#hear
-    })
-  }
-
-  /** Says whether there was somebody to wake. What is being written just now is left for the next look. */
-  get #wake(): Effect.Effect<boolean, JournalUnavailable> {
-    return Effect.gen({ self: this }, function*() {
-      let woken = false
-      while ((yield* this.journal.events.wake) > 0) woken = true
-      return woken
+      // What is being written just now is left for the next look. Who is woken does not wait for the others.
+      while ((yield* this.journal.events.wake) > 0) {
+        this.poke()
+        yield* this.#hear
+      }
     })
   }
 
@@ -576,7 +573,7 @@ export class Engine {
     return Effect.gen({ self: this }, function*() {
       const { journal } = this
       yield* journal.takeOver(this.#lease)
-      yield* this.#wake
+      yield* Effect.repeat(journal.events.wake, { while: (count) => count > 0 })
       yield* this.#hear
       if (this.residents.size > 0) {
         if (this.#looks++ % looksForAbandoned === 0) yield* this.#letGo

@@ -32,7 +32,7 @@ export const statusOf = (record: ExecutionRecord): ExecutionStatus => ({
 })
 
 /** A page, where none is asked for. */
-const defaultLimit = 100
+export const defaultLimit = 100
 
 /** What no journal could answer ends the program that asked. */
 export const wrong = (option: string, value: unknown, wanted: string): Error =>

@@ -66,7 +66,7 @@ export const beginningOf = (
         if (Result.isFailure(admitted)) return Effect.fail(refused(admitted.failure))
         const { text, value: payload } = admitted.success
         const id = executionId ?? keyed(tree, payload) ?? randomId(fiber)
-        const problem = textProblem(id, longestId)
+        const problem = id === `${saga}/` ? "its key is empty: all of them would be one" : textProblem(id, longestId)
         if (problem !== undefined) return Effect.fail(new ExecutionIdInvalid({ executionId: id, problem }))
         const tags = tagsOf(tree.definition, payload)
         if (Result.isFailure(tags)) return Effect.fail(refused(tags.failure))

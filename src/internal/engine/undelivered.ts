@@ -2,30 +2,57 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { DeadLetterNotFound, SubscriptionNotFound } from "../../ExecutionError.ts"
-import type { JournalUnavailable } from "../../Journal.ts"
+import type { DeadLetter, JournalUnavailable } from "../../Journal.ts"
 import type { Engine } from "./engine.ts"
+import { defaultLimit, wrong } from "./queries.ts"
+
+/** Those that nobody has decided about yet, by their numbers. */
+export const deadLetters = (
+  engine: Engine,
+  { after = 0, limit = defaultLimit }: { readonly after?: number | undefined; readonly limit?: number | undefined }
+): Effect.Effect<ReadonlyArray<DeadLetter>, JournalUnavailable> =>
+  Effect.suspend(() => {
+    if (!isNumber(limit)) throw wrong("limit", limit, `a whole number, or none for ${defaultLimit}`)
+    if (!isNumber(after)) throw wrong("after", after, "the number of a dead letter, or none to begin with the first")
+    return engine.journal.events.deadLetters({ after, limit: Math.min(limit, mostAtOnce) })
+  })
+
+const mostAtOnce = 0x7fff_ffff
+
+const isNumber = (value: number): boolean => Number.isSafeInteger(value) && value >= 0
+
+/** Does something with the dead letter of a number, if there is one. */
+const withLetter = (
+  number: number,
+  decide: Effect.Effect<boolean, JournalUnavailable>
+): Effect.Effect<void, DeadLetterNotFound | JournalUnavailable> =>
+  Effect.flatMap(
+    isNumber(number) ? decide : Effect.succeed(false),
+    (found) => found ? Effect.void : Effect.fail(new DeadLetterNotFound({ number }))
+  )
 
 /** Hands a dead letter out again, and tells those here who may be waiting for it. */
 export const redeliver = (
   engine: Engine,
   number: number
 ): Effect.Effect<void, DeadLetterNotFound | JournalUnavailable> =>
-  Effect.gen(function*() {
-    const now = yield* Clock.currentTimeMillis
-    if (!(yield* engine.journal.events.redeliver(number, now))) return yield* new DeadLetterNotFound({ number })
-    engine.redelivered++
-    engine.intake.poke()
-  })
+  Effect.map(
+    withLetter(
+      number,
+      Effect.flatMap(Clock.currentTimeMillis, (now) => engine.journal.events.redeliver(number, now))
+    ),
+    () => {
+      engine.redelivered++
+      engine.intake.poke()
+    }
+  )
 
 /** Deletes a dead letter. */
 export const discard = (
   engine: Engine,
   number: number
 ): Effect.Effect<void, DeadLetterNotFound | JournalUnavailable> =>
-  Effect.flatMap(
-    engine.journal.events.discard(number),
-    (found) => found ? Effect.void : Effect.fail(new DeadLetterNotFound({ number }))
-  )
+  withLetter(number, engine.journal.events.discard(number))
 
 /** Forgets a subscription. */
 export const unsubscribe = (
