@@ -74,7 +74,8 @@ type Added<P0, S, O0, A0, N extends string, A, E, R, P extends Phase> = Saga<
  *
  * The result is what the event says. An execution receives an event once, however often it was delivered, and by the first
  * of its waits that takes it. An event that came before its wait is received all the same, if the bus has kept it. A failing
- * sibling, an interruption and the limit of the saga cut a wait. When an event and the end of the time come at once, what
+ * sibling, an interruption and the limit of the saga cut a wait. What the first way of an `orElse` has received before it was
+ * given up is received: the second way waits for another one. When an event and the end of the time come at once, what
  * is recorded first has happened, and stays so.
  *
  * **Gotchas**
@@ -136,7 +137,7 @@ export const awaitEvent = <
  *
  * **Details**
  *
- * As `awaitEvent`. The result is `{ _tag, value }` with the type of the event that came: give it to `Saga.match` to branch.
+ * As `awaitEvent`. The result is `{ _tag, value }` with the type of the event that came: give its `_tag` to `Saga.match` to branch.
  *
  * **Example** (A payment that is confirmed or refused)
  *
@@ -300,10 +301,16 @@ export const publishLifecycle =
   (event: LifecycleEvent, ...states: ReadonlyArray<LifecycleState>) =>
   <P0, S, O, A, E, R, P extends Phase>(
     self: Saga<P0, S, O, A, E, R, P> & Whole<P0>
-  ): Saga<P0, S, O, A, E, R | EventBus, P> =>
-    fromTree(
-      toTree(self).withOptions({ lifecycle: { event, states: new Set(states.length === 0 ? allStates : states) } })
+  ): Saga<P0, S, O, A, E, R | EventBus, P> => {
+    const tree = toTree(self)
+    const { lifecycle } = tree.options
+    if (lifecycle !== undefined) {
+      throw tree.error("", `its lifecycle is published as ${lifecycle.event.type} already: name all states at once`)
+    }
+    return fromTree(
+      tree.withOptions({ lifecycle: { event, states: new Set(states.length === 0 ? allStates : states) } })
     )
+  }
 
 const allStates: ReadonlyArray<LifecycleState> = ["Started", "Succeeded", "Compensated", "Stuck", "Abandoned"]
 

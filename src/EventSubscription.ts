@@ -13,7 +13,7 @@ import type { AnyDomainEvent, DomainEvent, Envelope } from "./DomainEvent.ts"
 
 /** The events of some kinds. */
 type EnvelopeOf<E> = E extends DomainEvent<infer T, infer P> ? Omit<Envelope<P["Type"]>, "type"> & { readonly type: T }
-  : never
+  : Envelope
 
 /**
  * Who reads events, and what is done with each.
@@ -156,6 +156,25 @@ export const run = <Entry extends LogEntry>(
 export const nameTaken = (name: string): Error =>
   new Error(`The subscription "${name}" runs here already, and a name is one subscription: give this one another name`)
 
+/**
+ * Why no bus could run a subscription; undefined when it can. For who writes a bus.
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const subscriptionProblem = ({ events, name }: AnySubscription): Error | undefined => {
+  const types = events.map(({ type }) => type)
+  const twice = types.find((type, index) => types.indexOf(type) !== index)
+  const problem = name === ""
+    ? "its name is empty: give it one, by which the bus remembers how far it has come"
+    : types.length === 0
+    ? "it reads no events: name some"
+    : twice !== undefined
+    ? `it reads ${twice} by two definitions: one type has one schema`
+    : undefined
+  return problem === undefined ? undefined : new Error(`The subscription "${name}" cannot run: ${problem}`)
+}
+
 /** How long who is told of an event may take. */
 const toldWithin = "30 seconds"
 
@@ -179,6 +198,18 @@ const isUntyped = (cause: Cause.Cause<unknown>): boolean => !Cause.hasFails(caus
 
 const wordsOf = (cause: Cause.Cause<unknown>): string => {
   const error = Cause.squash(cause)
-  const words = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
-  return words.slice(0, 1_000)
+  return (error instanceof Error ? wordsOfError(error) : fieldsOf(error) ?? String(error)).slice(0, 1_000)
 }
+
+/** What it says, or else what is in it, and what it was caused by. */
+const wordsOfError = (error: Error): string => {
+  const words = error.message === "" ? fieldsOf({ ...error }) ?? "" : error.message
+  const said = words === "" ? error.name : `${error.name}: ${words}`
+  return error.cause instanceof Error ? `${said}, because of ${wordsOfError(error.cause)}` : said
+}
+
+/** A value with fields as JSON, as far as it can be written so. */
+const fieldsOf = (value: unknown): string | undefined =>
+  typeof value === "object" && value !== null
+    ? Result.getOrUndefined(Result.try(() => JSON.stringify(value)))
+    : undefined

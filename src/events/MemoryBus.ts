@@ -127,6 +127,8 @@ class MemoryBus implements EventBusService {
           this.#moved.openUnsafe()
         })
     )
+    const problem = EventSubscription.subscriptionProblem({ name, ...erased })
+    if (problem !== undefined) return Effect.die(problem)
     return Effect.suspend(() => this.#running.has(name) ? Effect.die(EventSubscription.nameTaken(name)) : run)
   }
 
@@ -219,7 +221,11 @@ export const make = (options: BusOptions = {}): Effect.Effect<EventBusService, n
  * **Gotchas**
  *
  * Nothing survives the process: an event that was published before a crash is gone. On an engine that has a journal events
- * are rows of it.
+ * are rows of it. Here they are handed on as they are, and never read by another schema: that a definition does not fit the one
+ * that was published is found on an engine alone.
+ *
+ * Two runs of a saga under one key are one execution for whoever knows it by its events: what the second publishes has the ids
+ * of the first, and counts once with it while that is kept.
  *
  * **Example** (A saga that waits for a payment)
  *

@@ -7,6 +7,7 @@ import * as Option from "effect/Option"
 import type { LifecycleChange, LifecycleState } from "../DomainEvent.ts"
 import { EventBus } from "../EventBus.ts"
 import type { Execution } from "./execution.ts"
+import { give } from "./outbox.ts"
 import { quietly } from "./recorder.ts"
 import type { Definition } from "./tree.ts"
 
@@ -28,7 +29,7 @@ export const tell = ({ id, tree: { definition, options: { lifecycle } } }: Execu
   const told = Effect.flatMap(Effect.serviceOption(EventBus), (bus) =>
     Option.isNone(bus)
       ? Effect.die(new Error("There is no `EventBus` around this run"))
-      : bus.value.publish(lifecycle.event, changeOf(definition, id, state), {
+      : give(bus.value, lifecycle.event, changeOf(definition, id, state), {
         id: lifecycleId(id, state),
         correlationId: id
       }))

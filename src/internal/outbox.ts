@@ -3,8 +3,10 @@
  * with the fact that the attempt succeeded.
  */
 import * as Effect from "effect/Effect"
-import type { AnyDomainEvent, Envelope } from "../DomainEvent.ts"
-import type { EventBusService } from "../EventBus.ts"
+import * as Schedule from "effect/Schedule"
+import type * as Schema from "effect/Schema"
+import type { AnyDomainEvent, DomainEvent, Envelope } from "../DomainEvent.ts"
+import type { EventBusService, PublishOptions } from "../EventBus.ts"
 
 /** An event that is on its way. */
 export interface Outgoing {
@@ -26,12 +28,30 @@ export interface Speaker {
   readonly [outbox]: (event: AnyDomainEvent, payload: unknown, bus: EventBusService) => Effect.Effect<void>
 }
 
+/** How long a bus that is out of reach is tried again: six seconds. */
+const patience = Schedule.max([Schedule.exponential(100), Schedule.recurs(6)])
+
+/** Gives an event to a bus in a fiber. One that the bus does not take is a defect. */
+export const give = <Type extends string, P extends Schema.Top>(
+  bus: EventBusService,
+  event: DomainEvent<Type, P>,
+  payload: P["Type"],
+  options: PublishOptions
+): Effect.Effect<void> =>
+  Effect.orDie(Effect.retry(bus.publish(event, payload, options), {
+    schedule: patience,
+    while: (error) => error._tag === "JournalUnavailable"
+  }))
+
 /** Gives events to the bus, in order. One that it does not take is a defect. */
 export const send = (events: ReadonlyArray<Outgoing>): Effect.Effect<void> =>
   Effect.uninterruptible(Effect.forEach(events, ({ bus, envelope, event }) => {
     const { causationId = "", correlationId = "", id, occurredAtMillis, payload } = envelope
     // What was made of it by its own schema matches that.
-    return Effect.orDie(
-      bus.publish({ ...event, key: () => envelope.key }, payload, { id, occurredAtMillis, correlationId, causationId })
-    )
+    return give(bus, { ...event, key: () => envelope.key }, payload, {
+      id,
+      occurredAtMillis,
+      correlationId,
+      causationId
+    })
   }, { discard: true }))

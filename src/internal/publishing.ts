@@ -7,6 +7,7 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import { envelopeOf, EventBus } from "../EventBus.ts"
 import type { Frame } from "./frame.ts"
+import { give } from "./outbox.ts"
 import type { AnyEffect, PublishNode } from "./tree.ts"
 
 /** Publishes an event, once. What cannot be published is a defect: the types exclude most of it. */
@@ -38,6 +39,6 @@ export const publish = (frame: Frame, node: PublishNode): AnyEffect =>
       return Effect.flatMap(Effect.serviceOption(EventBus), (bus) =>
         Option.isNone(bus)
           ? Effect.die(new Error(`"${path}" publishes ${event.type}, and there is no \`EventBus\` around this run`))
-          : Effect.andThen(Effect.orDie(bus.value.publish(event, payload, options)), record))
+          : Effect.andThen(give(bus.value, event, payload, options), record))
     })
   }))

@@ -154,7 +154,8 @@ const searchOf = <P, S, O, A, E, R, R2>(
  *
  * Runs must be repeatable: state of the fakes belongs in the layer, time in Effect's clock, chance in `Random`. Fakes answer in
  * Effect's time: one that waits for the machine (a socket, a file, a timer of Node) is not waited for, and its run counts as
- * one in which nothing moves any more. A layer that cannot be built is a defect.
+ * one in which nothing moves any more. A layer that cannot be built is a defect. A fake publishes events when it is called, or in a
+ * fiber of its own, and not while its layer is built: there is no engine yet.
  *
  * **Example** (A saga of two steps)
  *

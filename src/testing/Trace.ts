@@ -189,9 +189,21 @@ const problemAt = (facts: ReadonlyArray<SagaEvent>, place: string, before: strin
   return ended < started ? undefined : `${place} started before ${before} had ended`
 }
 
-const starts: ReadonlySet<SagaEvent["_tag"]> = new Set(["StepStarted", "CompensationStarted"] as const)
+const starts: ReadonlySet<SagaEvent["_tag"]> = new Set(
+  ["StepStarted", "CompensationStarted", "TimerSet", "EventAwaited", "EventPublished"] as const
+)
 const ends: ReadonlySet<SagaEvent["_tag"]> = new Set(
-  ["StepSucceeded", "StepFailed", "StepUncertain", "CompensationSucceeded", "CompensationFailed"] as const
+  [
+    "StepSucceeded",
+    "StepFailed",
+    "StepUncertain",
+    "CompensationSucceeded",
+    "CompensationFailed",
+    "TimerFired",
+    "EventReceived",
+    "EventTimedOut",
+    "EventPublished"
+  ] as const
 )
 
 const positionOf = (

@@ -13,7 +13,7 @@ const advice: { readonly [R in Reason]: string } = {
   StepUncertain: uncertain,
   PivotUncertain: uncertain,
   ForwardRecoveryFailed:
-    "It is stuck until you tell the engine: `skip` what was done, with its result; or `retry`, or `abandon`",
+    "It is stuck until you tell the engine: `retry` when it is mended; or `skip` a step that was done, with its result; or `abandon`",
   Quarantined: "Find out what they died of, then `retry`; or `compensate`, or `abandon`",
   Undecodable: "Register a version whose schemas can read it, then `retry`; or `abandon`",
   DefinitionChanged: "Register a version that fits, then `retry`; or `abandon`",

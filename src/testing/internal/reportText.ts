@@ -9,7 +9,9 @@ export const textOf = (report: Omit<Report, "text">): string => {
   const { crashes, deliveries, ended, places, random, saga, schedules, skipped, unbounded, unreachable } = report
   const of = (kind: "action" | "compensation") => places.filter((place) => place.kind === kind).length
   const reachedAllTheSame = (name: string) =>
-    places.some((place) => nameOf(place) === name) ? `${name} (and was reached)` : name
+    places.some((place) => nameOf(place) === name) || name === "event" && deliveries > 0
+      ? `${name} (and was reached)`
+      : name
   const untried = places.filter(({ faults }) => faults === 0).map(nameOf)
   const faults = places.reduce((sum, place) => sum + place.faults, 0)
   const counts = schedules.map((count, size) => `${count.toLocaleString("en")} of ${plural(size, "fault")}`)

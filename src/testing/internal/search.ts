@@ -324,8 +324,10 @@ export class Search {
       // What was asked for by name has to be tried; of all others it is enough that they were come to.
       return !this.#tried.has(`${kind} ${path}`) || named !== undefined && faults === 0
     })
-    if (missing.length > 0) {
-      return Effect.fail(new PlacesUnreached({ saga, places: missing.map(nameOf), skipped: this.#skipped }))
+    const names = missing.map(nameOf)
+    if (depth > 0 && named?.includes("event") === true && this.#deliveries.size === 0) names.push("event")
+    if (names.length > 0) {
+      return Effect.fail(new PlacesUnreached({ saga, places: names, skipped: this.#skipped }))
     }
     const report = {
       saga,
