@@ -3,6 +3,7 @@ import { assert, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Option, Schedule, Schema } from "effect"
 import { Saga, SagaObserver } from "effect-saga"
 import { DomainEvent, EventBus, type EventBusService, MemoryBus, SagaEvents } from "effect-saga/events"
+import { JournalUnavailable } from "effect-saga/SagaJournal"
 import { TestClock } from "effect/testing"
 import { Gate, logged } from "../engine/world.ts"
 
@@ -114,6 +115,41 @@ it.effect("a bus that takes nothing stops a saga, and no unwind", () =>
     assert.deepStrictEqual([end._tag, undone], ["Compensated", ["b", "a"]])
     assert.include(lines.join(), "The bus did not take what Trip/e has published, which unwinds")
   }))
+
+for (const times of [2, 7]) {
+  it.effect(`a bus that is out of reach ${times} times is tried again for six seconds, and then gives up`, () =>
+    Effect.gen(function*() {
+      const given: Array<string> = []
+      let left = 0
+      const bus: EventBusService = {
+        publish: (event, _, options) =>
+          Effect.suspend(() =>
+            left-- > 0
+              ? Effect.fail(new JournalUnavailable({ operation: "publish", cause: "away" }))
+              : Effect.sync(() => void given.push(`${event.type} ${options?.id}`))
+          ),
+        subscribe: () => Effect.never,
+        "~mail": undefined
+      }
+      const away = Effect.sync(() => {
+        left = times
+      })
+      const saga = trip.pipe(
+        Saga.pivot("a", { action: (_, context) => Effect.andThen(say(context, 1), away) }),
+        Saga.retriable("b", { retry: Schedule.recurs(0), action: () => away }),
+        Saga.publish("c", Sent, () => 2)
+      )
+      const run = yield* Effect.forkChild(
+        Effect.provideService(Saga.outcome(saga, undefined, { executionId: "Trip/e" }), EventBus, bus)
+      )
+      yield* TestClock.adjust("20 seconds")
+      const { _tag } = yield* Fiber.join(run)
+      assert.deepStrictEqual(
+        [_tag, given],
+        times === 2 ? ["Succeeded", ["Sent Trip/e/a#1", "Sent Trip/e/c"]] : ["Stuck", []]
+      )
+    }))
+}
 
 it.effect("`verify` publishes what it finds done, and an attempt that was cut does not", () =>
   Effect.gen(function*() {

@@ -8,7 +8,7 @@ import { SagaEngine } from "effect-saga/SagaEngine"
 import { JournalUnavailable, SagaJournal } from "effect-saga/SagaJournal"
 import { TestClock } from "effect/testing"
 import { memory, sqlite } from "./stores.ts"
-import { boot, errorOf, fact, faultOn, Gate, inTime, logged, state, tagOf, turn, World } from "./world.ts"
+import { boot, errorOf, eventually, fact, faultOn, Gate, inTime, logged, state, tagOf, turn, World } from "./world.ts"
 
 const trip = Saga.make("Trip", { payload: Schema.Void })
 const id = { executionId: "e" }
@@ -321,5 +321,60 @@ faultOn(memory)(
       // What has no events may have one around.
       yield* register(trip)
       yield* engine.execute(trip, undefined)
+    })
+)
+
+faultOn(memory)(
+  "a subscription that nobody could run is refused by name, by every bus",
+  (store) =>
+    Effect.gen(function*() {
+      const { bus } = yield* boot(store, [])
+      const PaidOtherwise = DomainEvent.make("Paid", { payload: Schema.Int, key: String })
+      const wrong: ReadonlyArray<
+        readonly [{ readonly name: string; readonly events: ReadonlyArray<DomainEvent.AnyDomainEvent> }, string]
+      > = [
+        [{ name: "", events: [Paid] }, "its name is empty"],
+        [{ name: "none", events: [] }, "it reads no events"],
+        [{ name: "two", events: [Paid, PaidOtherwise] }, "it reads Paid by two definitions: one type has one schema"]
+      ]
+      for (const one of [bus, yield* MemoryBus.make()]) {
+        for (const [subscription, words] of wrong) {
+          const exit = yield* Effect.exit(one.subscribe({ ...subscription, handle: () => Effect.void }))
+          assert.include(Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "", words)
+        }
+      }
+    })
+)
+
+class Coded extends Data.TaggedError("Coded")<{ readonly code: number }> {}
+
+faultOn(memory)(
+  "the reason of a dead letter says what was in the error, and what it was caused by",
+  (store) =>
+    Effect.gen(function*() {
+      const { bus, engine } = yield* boot(store, [])
+      const errors: Record<string, unknown> = {
+        coded: new Coded({ code: 5 }),
+        object: { _tag: "X", code: 6 },
+        caused: new Error("outer", { cause: new Error("inner") }),
+        text: "no route"
+      }
+      yield* Effect.forkChild(bus.subscribe({
+        name: "s",
+        events: [Paid],
+        handle: ({ payload }) => Effect.fail(errors[payload]),
+        retry: Schedule.recurs(0)
+      }))
+      for (const key of Object.keys(errors)) yield* bus.publish(Paid, key)
+      yield* eventually("all are dead letters", Effect.map(engine.deadLetters(), ({ length }) => length === 4))
+      const reasons = (yield* engine.deadLetters()).map(({ reason }) =>
+        reason.replace("\"s\" could not handle it: ", "")
+      )
+      assert.deepStrictEqual(reasons, [
+        "Coded: {\"code\":5,\"_tag\":\"Coded\"}",
+        "{\"_tag\":\"X\",\"code\":6}",
+        "Error: outer, because of Error: inner",
+        "no route"
+      ])
     })
 )

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Schedule, Schema } from "effect"
 import { Saga } from "effect-saga"
 import { toMermaid } from "effect-saga/diagram"
+import { DomainEvent, MemoryBus } from "effect-saga/events"
 import { SagaEngine } from "effect-saga/SagaEngine"
 import { SagaTest } from "effect-saga/testing"
 import { TestClock } from "effect/testing"
@@ -183,6 +184,20 @@ describe("a trace", () => {
       const nothing = yield* SagaTest.trace(Effect.void)
       assert.strictEqual((yield* Effect.flip(SagaTest.inOrder(nothing.trace, ["seat"]))).problem, "no saga ran")
     }))
+
+  it.effect("knows of waits and events what came before what", () =>
+    Effect.gen(function*() {
+      const Told = DomainEvent.make("Told", { payload: Schema.String, key: (order) => order })
+      const saga = Saga.make("Waits", { payload: Schema.String }).pipe(
+        Saga.publish("told", Told, ({ payload }) => payload),
+        Saga.awaitEvent("heard", Told, { correlate: ({ payload }) => payload }),
+        Saga.check("end", { action: () => Effect.void })
+      )
+      const { trace } = yield* SagaTest.trace(Effect.exit(Saga.run(saga, "A-1")))
+      yield* SagaTest.inOrder(trace, ["told", "heard", "end"])
+      const late = yield* Effect.flip(SagaTest.inOrder(trace, ["heard", "told"]))
+      assert.include(late.message, "told started before heard had ended")
+    }).pipe(Effect.provide(MemoryBus.layer)))
 
   it.effect("what runs side by side is in no order", () =>
     Effect.gen(function*() {

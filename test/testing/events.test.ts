@@ -99,6 +99,18 @@ it.effect("a compensation that counts on the event is found by one that is late"
     yield* SagaTest.replay(order(true), "event#1:late", options)
   }))
 
+it.effect("the place of events is tried when it is asked for, and said when it was come to all the same", () =>
+  Effect.gen(function*() {
+    const quiet = Saga.make("Quiet", { payload: Schema.String }).pipe(Saga.check("a", { action: () => Effect.void }))
+    const error = yield* Effect.flip(
+      SagaTest.explore(quiet, { payload: "A-1", services: Layer.empty, places: ["event"] })
+    )
+    assert.instanceOf(error, SagaTest.PlacesUnreached)
+    assert.deepStrictEqual(error.places, ["event"])
+    const report = yield* SagaTest.explore(order(true), { ...options, depth: 1, unreachable: ["event"] })
+    assert.include(report.text, "event (and was reached)")
+  }))
+
 it.effect("a wait without a limit whose event never comes does not end", () =>
   Effect.gen(function*() {
     const saga = Saga.make("Order", { payload: Schema.String }).pipe(
