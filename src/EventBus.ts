@@ -63,8 +63,9 @@ export interface EventBusService {
    * Publishes an event. When it returns the event is kept, and each execution that awaits it, now or soon, receives it.
    *
    * It joins no transaction of the caller: what is published inside one stays published when that is rolled back; on one SQLite
-   * file, which such a transaction has for itself, it fails with `JournalUnavailable`. Publish behind the commit, with an `id` that makes it count once when it is done again after a crash; or let a saga publish that
-   * `SqlSagaEngine.startIn` starts in the transaction.
+   * file, which such a transaction has for itself, it fails with `JournalUnavailable`. Publish behind the commit, with an `id`
+   * that makes it count once when it is done again after a crash; or let a saga publish that `SqlSagaEngine.startIn` starts in
+   * the transaction.
    */
   readonly publish: <Type extends string, P extends Schema.Top>(
     event: DomainEvent<Type, P>,

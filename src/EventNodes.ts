@@ -204,7 +204,8 @@ export const awaitFirst = <
  *
  * **Gotchas**
  *
- * In-process a crash before the node publishes nothing, and one behind it loses what the bus in memory held. On an engine a
+ * In-process a crash before the node publishes nothing, and one behind it loses what the bus in memory held; a bus that is out of
+ * reach there is tried again for six seconds. On an engine a
  * crash before its commit publishes nothing; the saga goes on there later, and publishes then. A payload that does not match its
  * schema is a defect.
  *

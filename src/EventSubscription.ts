@@ -116,17 +116,17 @@ export const run = <Entry extends LogEntry>(
       const { id, type } = event
       let attempts = 0
       let why = ""
-      const attempt = Effect.suspend(() => {
-        const handled = Effect.tapCause(Effect.suspend(() => handle(event)), (cause) =>
-          Effect.sync(() => {
-            why = said(cause)
-          }))
+      const handled = Effect.tapCause(Effect.suspend(() => handle(event)), (cause) =>
+        Effect.sync(() => {
+          why = said(cause)
+        }))
+      const attempt = Effect.suspend(() =>
         // Told once: as long as it is tried again, the rest waits.
-        return ++attempts !== 2 ? handled : Effect.andThen(
+        ++attempts !== 2 ? handled : Effect.andThen(
           Effect.logWarning(`The event ${type} "${id}" is tried again, and those behind it wait: ${why}`),
           handled
         )
-      })
+      )
       const tried = Effect.sandbox(Effect.retry(attempt, retry))
       // Who is interrupted from outside ends here: what comes behind this is an interruption of the handler's own.
       return Effect.match(Effect.retry(tried, { schedule: defaultRetry, while: isUntyped }), {
@@ -157,12 +157,17 @@ export const nameTaken = (name: string): Error =>
   new Error(`The subscription "${name}" runs here already, and a name is one subscription: give this one another name`)
 
 /**
- * Why no bus could run a subscription; undefined when it can. For who writes a bus.
+ * Why a bus cannot run a subscription beside those that it runs, which it knows by their names; undefined when it can. For who
+ * writes a bus.
  *
  * @category running
  * @since 0.1.0
  */
-export const subscriptionProblem = ({ events, name }: AnySubscription): Error | undefined => {
+export const subscriptionProblem = (
+  { events, name }: Pick<AnySubscription, "events" | "name">,
+  running: { readonly has: (name: string) => boolean }
+): Error | undefined => {
+  if (running.has(name)) return nameTaken(name)
   const types = events.map(({ type }) => type)
   const twice = types.find((type, index) => types.indexOf(type) !== index)
   const problem = name === ""

@@ -320,7 +320,7 @@ export interface Journal {
    * Fails for who asks from where no answer could come, such as inside of a transaction that has the only connection. An engine
    * asks it on behalf of its caller before it waits for itself. Undefined: one can ask from anywhere.
    */
-  readonly guard?: (operation: string) => Effect.Effect<void, JournalUnavailable>
+  readonly guard?: ((operation: string) => Effect.Effect<void, JournalUnavailable>) | undefined
 
   /**
    * How many batches it writes side by side. No two of them hold the same execution.

@@ -127,9 +127,10 @@ class MemoryBus implements EventBusService {
           this.#moved.openUnsafe()
         })
     )
-    const problem = EventSubscription.subscriptionProblem({ name, ...erased })
-    if (problem !== undefined) return Effect.die(problem)
-    return Effect.suspend(() => this.#running.has(name) ? Effect.die(EventSubscription.nameTaken(name)) : run)
+    return Effect.suspend(() => {
+      const problem = EventSubscription.subscriptionProblem({ name, ...erased }, this.#running)
+      return problem === undefined ? run : Effect.die(problem)
+    })
   }
 
   #positionsOf(name: string): Map<string, number> {

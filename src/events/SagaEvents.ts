@@ -104,7 +104,13 @@ export const startOn = <P0, S, O, A, E, R, T extends string, P extends Schema.To
 ): Layer.Layer<never, never, SagaEngine | EventBus> => {
   const tree = toTree(saga)
   const { saga: name } = definition(saga)
-  const { key = tree.definition.key === undefined ? idOf : undefined } = options
+  // Undefined: the saga has one itself.
+  const keyOf = (event: Envelope<P["Type"]>): Effect.Effect<string | undefined> =>
+    options.key !== undefined
+      ? Effect.succeed(options.key(event))
+      : tree.definition.key === undefined
+      ? shortened(event.id)
+      : Effect.undefined
   return forked(Effect.gen(function*() {
     const engine = yield* SagaEngine
     const bus = yield* EventBus
@@ -113,17 +119,11 @@ export const startOn = <P0, S, O, A, E, R, T extends string, P extends Schema.To
     return yield* bus.subscribe({
       name: options.name ?? `start/${name}/${event.type}`,
       events: [event],
-      handle: (event) =>
-        Effect.flatMap(
-          key === idOf ? shortened(event.id) : Effect.sync(() => key?.(event)),
-          (key) => Effect.retry(started(event, key), patience)
-        ),
+      handle: (event) => Effect.flatMap(keyOf(event), (key) => Effect.retry(started(event, key), patience)),
       retry: Schedule.recurs(0)
     })
   }))
 }
-
-const idOf = ({ id }: Envelope): string => id
 
 /** What a saga publishes is named after its execution. One that starts on that would have a longer id than it, and so on. */
 const shortened = (id: string): Effect.Effect<string> =>

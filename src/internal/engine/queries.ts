@@ -32,7 +32,14 @@ export const statusOf = (record: ExecutionRecord): ExecutionStatus => ({
 })
 
 /** A page, where none is asked for. */
-export const defaultLimit = 100
+const defaultLimit = 100
+
+/** How many are asked for. */
+export const limitOf = (limit: number | undefined): number => {
+  const most = limit ?? defaultLimit
+  if (Number.isSafeInteger(most) && most >= 0) return most
+  throw wrong("limit", most, `a whole number, or none for ${defaultLimit}`)
+}
 
 /** What no journal could answer ends the program that asked. */
 export const wrong = (option: string, value: unknown, wanted: string): Error =>
@@ -44,10 +51,7 @@ export const list = (
   { after, limit, ...filter }: ListOptions
 ): Effect.Effect<Page, JournalUnavailable> =>
   Effect.suspend(() => {
-    const most = limit ?? defaultLimit
-    if (!Number.isSafeInteger(most) || most < 0) {
-      throw wrong("limit", most, `a whole number, or none for ${defaultLimit}`)
-    }
+    const most = limitOf(limit)
     const { key, ...others } = filter
     return key === undefined
       ? engine.journal.list({ ...filterOf(others), limit: most, after })

@@ -3,7 +3,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import type { AnySubscription, EventLog, LogEntry } from "../../EventSubscription.ts"
-import { nameTaken, run, subscriptionProblem } from "../../EventSubscription.ts"
+import { run, subscriptionProblem } from "../../EventSubscription.ts"
 import type { DeadLetter, KeptEvent } from "../../Journal.ts"
 import { onClock } from "../wait.ts"
 import { envelopeIn } from "./codec.ts"
@@ -23,9 +23,8 @@ export const subscribe = (engine: Engine, subscription: AnySubscription): Effect
     const { events } = engine.journal
     const types = Array.from(new Set(subscription.events.map(({ type }) => type)))
     const news = Latch.makeUnsafe(false)
-    const problem = subscriptionProblem(subscription)
+    const problem = subscriptionProblem(subscription, engine.subscriptions)
     if (problem !== undefined) return yield* Effect.die(problem)
-    if (engine.subscriptions.has(name)) return yield* Effect.die(nameTaken(name))
     yield* Effect.acquireRelease(
       Effect.sync(() => engine.subscriptions.set(name, news)),
       () => Effect.sync(() => engine.subscriptions.delete(name))

@@ -4,17 +4,17 @@ import * as Effect from "effect/Effect"
 import { DeadLetterNotFound, SubscriptionNotFound } from "../../ExecutionError.ts"
 import type { DeadLetter, JournalUnavailable } from "../../Journal.ts"
 import type { Engine } from "./engine.ts"
-import { defaultLimit, wrong } from "./queries.ts"
+import { limitOf, wrong } from "./queries.ts"
 
 /** Those that nobody has decided about yet, by their numbers. */
 export const deadLetters = (
   engine: Engine,
-  { after = 0, limit = defaultLimit }: { readonly after?: number | undefined; readonly limit?: number | undefined }
+  { after = 0, limit }: { readonly after?: number | undefined; readonly limit?: number | undefined }
 ): Effect.Effect<ReadonlyArray<DeadLetter>, JournalUnavailable> =>
   Effect.suspend(() => {
-    if (!isNumber(limit)) throw wrong("limit", limit, `a whole number, or none for ${defaultLimit}`)
+    const most = Math.min(limitOf(limit), mostAtOnce)
     if (!isNumber(after)) throw wrong("after", after, "the number of a dead letter, or none to begin with the first")
-    return engine.journal.events.deadLetters({ after, limit: Math.min(limit, mostAtOnce) })
+    return engine.journal.events.deadLetters({ after, limit: most })
   })
 
 const mostAtOnce = 0x7fff_ffff

@@ -21,8 +21,11 @@ export type Row = Readonly<Record<string, any>>
 /** What is done with a database. */
 export interface Database {
   readonly sql: SqlClient.SqlClient
-  /** Fails inside of a transaction of this client, where it has one connection: what is run would wait for its end. */
-  readonly guard: (operation: string) => Effect.Effect<void, JournalUnavailable>
+  /**
+   * Fails inside of a transaction of this client, where it has one connection: what is run would wait for its end. Undefined: it
+   * has others.
+   */
+  readonly guard: ((operation: string) => Effect.Effect<void, JournalUnavailable>) | undefined
   /** Runs something that needs nothing, in time or not at all. Whatever becomes of it, the caller waits no longer. */
   readonly run: <A>(operation: string, effect: Effect.Effect<A, SqlError>) => Effect.Effect<A, JournalUnavailable>
   /** The same without a time limit. */
@@ -41,15 +44,13 @@ export const beginningOn = (sql: SqlClient.SqlClient): string | undefined =>
 
 /** On SQLite a client has one connection, and a transaction has that for itself. */
 const guardOf = (sql: SqlClient.SqlClient): Database["guard"] => {
-  const inside = sql.onDialectOrElse({
-    sqlite: () => Effect.map(Effect.serviceOption(sql.transactionService), Option.isSome),
-    orElse: () => Effect.succeed(false)
-  })
+  if (!sql.onDialectOrElse({ sqlite: () => true, orElse: () => false })) return undefined
+  const transaction = Effect.serviceOption(sql.transactionService)
   return (operation) =>
-    Effect.flatMap(inside, (inside) =>
-      inside
-        ? Effect.fail(new JournalUnavailable({ operation, cause: new Error(insideTransaction) }))
-        : Effect.void)
+    Effect.flatMap(transaction, (transaction) =>
+      Option.isNone(transaction)
+        ? Effect.void
+        : Effect.fail(new JournalUnavailable({ operation, cause: new Error(insideTransaction) })))
 }
 
 const insideTransaction =
@@ -94,7 +95,7 @@ export const makeDatabase = (client: SqlClient.SqlClient, timeout: Duration.Dura
             )
         )
       ))
-      return Effect.andThen(guard(operation), run)
+      return guard === undefined ? run : Effect.andThen(guard(operation), run)
     }
   }
 }
